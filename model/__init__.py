@@ -1,0 +1,1 @@
+"""What the agent perceives and decides. torch. Never imports realtime."""

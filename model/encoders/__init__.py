@@ -1,0 +1,1 @@
+"""Media to feature vectors for the decoder: sight and sound."""

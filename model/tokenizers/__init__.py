@@ -1,0 +1,1 @@
+"""Media to discrete ids and back: text, sound, pictures."""

@@ -1,0 +1,1 @@
+"""When things happen and who is connected: sessions, ticks, transports, recordings. Never imports torch or model."""

@@ -1,0 +1,1 @@
+"""How bytes reach a session: WebSocket, and an in-memory pair for tests."""
