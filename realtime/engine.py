@@ -1,36 +1,15 @@
-"""What the runtime needs of a model, and a fake that satisfies it.
+"""What the runtime needs of a model.
 
 `Engine` is the only way `realtime/` sees a model: `open / encode / step / close`, called from one engine thread.
 The model's own engine satisfies it structurally; `EchoEngine` satisfies it without weights, for tests.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from streams.types import TickFailure, TickInput, TickOutput, TickWindow
+from streams.types import EngineFull, EngineInfo, TickFailure, TickInput, TickOutput, TickWindow
 
-
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What a loaded model is and can do. Facts for clients, recordings and admission; never changes.
-
-    `hears`, `sees`, `speaks` and `draws` say what the weights were trained for, not what the code can compute.
-    `self_paced` models decide for themselves when to answer; the others wait for `Respond`.
-    """
-
-    name: str
-    max_sessions: int
-    max_steps_per_tick: int
-    weights_hash: str
-    build_hash: str
-    backend: str
-    hears: bool
-    sees: bool
-    speaks: bool
-    draws: bool
-    self_paced: bool
-    voices: tuple[str, ...] = ()
+__all__ = ["Engine", "EngineFull", "EngineInfo"]
 
 
 class Engine(Protocol):
@@ -58,7 +37,3 @@ class Engine(Protocol):
     def close(self, session: str) -> None:
         """Free the slot. Closing an unknown session does nothing."""
         ...
-
-
-class EngineFull(Exception):
-    """No slot is free."""

@@ -31,6 +31,7 @@ from streams.types import (
     TickInput,
     TickWindow,
     TokenBlock,
+    Tool,
 )
 
 
@@ -49,6 +50,10 @@ class Perception(Protocol):
 
     def message(self, message: Message) -> Iterable[Segment]:
         """A whole turn, its delimiters included, parts in their order."""
+        ...
+
+    def tools(self, tools: Sequence[Tool]) -> Iterable[Segment]:
+        """The turn that tells the model what it may call; nothing where it cannot call."""
         ...
 
     def frame(self, rgb: Pixels) -> Segment: ...
@@ -93,6 +98,8 @@ class Packer:
         actions: list[Action] = [Clear()]
         for message in rewrite.prefix:
             actions += self._message(message, tick, pinned=True)
+        if rewrite.tools:
+            actions += [self._place(segment, tick, pinned=True) for segment in self._perception.tools(rewrite.tools)]
         for message, said_tick in zip(rewrite.history, history_ticks(rewrite.history, tick), strict=True):
             actions += self._message(message, said_tick)
         return actions

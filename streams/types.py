@@ -130,13 +130,14 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Forget the sequence and start again: `prefix` is pinned in the cache for good, `history` follows it.
+    """Forget the sequence and start again: `prefix` and `tools` are pinned in the cache, `history` follows them.
 
-    Sent when a session starts, and whenever the past changes: instructions, an item deleted, inserted or cut.
+    Sent when a session starts, and whenever the past changes: instructions, tools, an item deleted, inserted or cut.
     """
 
     prefix: tuple[Message, ...]
     history: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +145,14 @@ class Respond:
     """Open the output gate for one answer.
 
     `response` names it in the outputs. `tool` forces a call: "" any of `tools`, else that one; None leaves the
-    choice to the model. `max_tokens` counts text tokens, None for no limit but the engine's own.
+    choice to the model. `max_tokens` counts text tokens, None for no limit but the engine's own. `sampling` None
+    draws text as the model's config says.
     """
 
     response: str
     speak: bool = True
     max_tokens: int | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling | None = None
     tools: tuple[Tool, ...] = ()
     tool: str | None = None
 
@@ -336,3 +338,32 @@ class TickFailure:
     session: str
     tick: int
     reason: str
+
+
+# --- the engine itself ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What a loaded model is and can do. Facts for clients, recordings and admission; never changes.
+
+    `hears`, `sees`, `speaks` and `draws` say what the weights were trained for, not what the code can compute.
+    `self_paced` models decide for themselves when to answer; the others wait for `Respond`.
+    """
+
+    name: str
+    max_sessions: int
+    max_steps_per_tick: int
+    weights_hash: str
+    build_hash: str
+    backend: str
+    hears: bool
+    sees: bool
+    speaks: bool
+    draws: bool
+    self_paced: bool
+    voices: tuple[str, ...] = ()
+
+
+class EngineFull(Exception):
+    """No slot is free."""

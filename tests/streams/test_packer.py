@@ -19,6 +19,7 @@ from streams.types import (
     Stream,
     TickWindow,
     TokenBlock,
+    Tool,
     VideoFrame,
 )
 
@@ -34,6 +35,9 @@ class BytePerception:
                 yield self.frame(part.rgb)
             else:
                 yield Segment(Stream.AUDIO_IN, codes=np.ones((2, 4), np.int32))
+
+    def tools(self, tools):
+        yield Segment(Stream.TEXT_IN, ids=np.full(len(tools), 9, np.int32))
 
     def frame(self, rgb):
         return Segment(Stream.IMAGE_IN, features=rgb.reshape(1, -1)[:, :3].astype(np.float32))
@@ -113,6 +117,14 @@ def test_a_rewrite_starts_again_with_a_pinned_prefix():
     assert not any(block.pinned for block in history)
     assert [block.tick for block in history] == [2, 4]
     assert first.blocks[0].position == 0
+
+
+def test_tools_are_pinned_after_the_prefix_and_before_history():
+    rewrite = Rewrite((said("be kind"),), (said("a"),), tools=(Tool("look", "", "{}"),))
+    (packed,) = pack(TickWindow("s", 0, commands=(rewrite,)))
+    assert [block.pinned for block in packed.blocks] == [True, True, False]
+    assert packed.blocks[1].ids is not None
+    assert packed.blocks[1].ids.tolist() == [9]
 
 
 def test_pacing_is_passed_on():
