@@ -11,7 +11,7 @@ import msgspec
 
 from realtime.errors import ProtocolError
 from realtime.items import FunctionCallItem, Item, MessageItem, OutputAudio, shown
-from realtime.messages import joined, message_of, num_media_bytes
+from realtime.messages import joined, message_of, num_media_bytes, without_media
 from realtime.session_limits import SessionLimits
 from streams.types import Message
 
@@ -151,11 +151,21 @@ class Conversation:
         self._num_bytes += entry.num_bytes
 
     def _forget_oldest(self, keep: str) -> None:
-        while len(self._entries) > self._limits.max_items or self._num_bytes > self._limits.max_conversation_bytes:
-            oldest = next((key for key, entry in self._entries.items() if _is_settled(entry) and key != keep), None)
-            if oldest is None:
-                return
-            self.delete(oldest)
+        """First the pictures and sounds of the oldest items, then the items."""
+        old = [entry for key, entry in self._entries.items() if _is_settled(entry) and key != keep]
+        for entry in old:
+            if not self._is_too_large:
+                break
+            if entry.message is not None:
+                self._set(entry, entry.item, without_media(entry.message))
+        for entry in old:
+            if not self._is_too_large and len(self._entries) <= self._limits.max_items:
+                break
+            self.delete(entry.item.id)
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self._num_bytes > self._limits.max_conversation_bytes
 
     # --- reading it -------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,10 @@
-"""Wire items and session settings as the messages a model reads.
+"""Wire items and tools as the messages and tools a model is told.
 
 A function call is an assistant's text `<tool_call>{"name": …, "arguments": …}</tool_call>`, its output a message of
-the tool; the functions on offer are listed in the system's message between `<tools>` and `</tools>`, in the notation
-that SmolLM2-Instruct and other small open models were tuned on. The rest of a chat template is the engine's business.
+the tool. Everything else about templates is the engine's business.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import msgspec
 
@@ -21,12 +19,6 @@ from realtime.items import (
 )
 from realtime.session_config import FunctionTool
 from streams.types import AudioChunk, Message, Part, Role, Tool, VideoFrame
-
-TOOLS_INTRODUCTION: Final = "You can call these functions:"
-TOOLS_USE: Final = (
-    "To call one, write only this, with the function's name and a JSON object of its arguments:\n"
-    '<tool_call>{"name": "...", "arguments": {...}}</tool_call>'
-)
 
 PartDecoder = Callable[[InputAudio | InputImage], Part | None]
 """What turns the sound or picture of a part into media; None where it holds none."""
@@ -64,28 +56,14 @@ def joined(first: Message, second: Message) -> Message | None:
     return Message(first.pts_us, first.role, (*first.parts, "\n", *second.parts))
 
 
-def system_messages(instructions: str, tools: Iterable[FunctionTool], pts_us: int) -> tuple[Message, ...]:
-    """The pinned prefix: instructions and the functions on offer, or nothing where there are neither."""
-    listed = "\n".join(msgspec.json.encode(_described(tool)).decode() for tool in tools)
-    offer = f"{TOOLS_INTRODUCTION}\n<tools>\n{listed}\n</tools>\n{TOOLS_USE}" if listed else ""
-    text = "\n\n".join(paragraph for paragraph in (instructions, offer) if paragraph)
-    return (Message(pts_us, Role.SYSTEM, (text,)),) if text else ()
-
-
-class _Described(msgspec.Struct):
-    """A tool as it is listed to the model."""
-
-    name: str
-    description: str
-    parameters: dict[str, object]
-
-
-def _described(tool: FunctionTool) -> _Described:
-    return _Described(tool.name, tool.description, tool.parameters)
-
-
 def engine_tools(tools: Iterable[FunctionTool]) -> tuple[Tool, ...]:
     return tuple(Tool(tool.name, tool.description, msgspec.json.encode(tool.parameters).decode()) for tool in tools)
+
+
+def without_media(message: Message) -> Message | None:
+    """The words of a message; None where there are none."""
+    parts = tuple(part for part in message.parts if isinstance(part, str))
+    return Message(message.pts_us, message.role, parts) if parts else None
 
 
 def num_media_bytes(message: Message) -> int:

@@ -244,12 +244,15 @@ class ResponseOutputItemDone(ServerEventBase, kw_only=True, tag="response.output
 
 
 class PartEventBase(ServerEventBase, kw_only=True):
-    """Events about one content part. `tick` is there only for clients that switched tick numbers on."""
+    """Events about one content part, whose place is filled in by the writer of that part.
 
-    response_id: str
-    item_id: str
-    output_index: int
-    content_index: int
+    `tick` is there only for clients that switched tick numbers on.
+    """
+
+    response_id: str = ""
+    item_id: str = ""
+    output_index: int = 0
+    content_index: int = 0
     tick: int | UnsetType = UNSET
 
 
