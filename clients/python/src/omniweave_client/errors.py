@@ -1,5 +1,7 @@
 """What can go wrong between a client and its server, in words a user can act on."""
 
+from websockets.exceptions import ConnectionClosed
+
 
 class ClientError(Exception):
     """Everything this package raises about the connection and the server. Its text is meant to be shown."""
@@ -29,3 +31,12 @@ class ServerError(ClientError):
 
 class DeviceError(ClientError):
     """A microphone, speaker or camera that is missing or refuses to work."""
+
+
+def describe_close(closed: ConnectionClosed) -> str:
+    if closed.rcvd is not None:
+        reason = closed.rcvd.reason or "no reason given"
+        return f"the server closed the session: {reason} (code {closed.rcvd.code})"
+    if closed.sent is not None and closed.sent.reason:
+        return f"the connection was given up: {closed.sent.reason} (code {closed.sent.code})"
+    return "the connection to the server broke"

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from omniweave_client import messages
 from omniweave_client.answers import Answer, AnswerCollector
 from omniweave_client.config import Output, SessionConfig
-from omniweave_client.errors import ClientError, ConnectionLost, ServerError, SessionClosed
+from omniweave_client.errors import ClientError, ConnectionLost, ServerError, SessionClosed, describe_close
 from omniweave_client.events import Error, Event, ResponseDone, ResponseStarted, ResponseStatus
 from omniweave_client.parsing import parse_event
 from omniweave_client.pictures import Picture
@@ -139,6 +139,10 @@ class Session:
         self.config = config
         return event_id
 
+    @property
+    def is_answering(self) -> bool:
+        return bool(self._active)
+
     # --- asking -------------------------------------------------------------------------------------------------
 
     async def ask(self, text: str, picture: Picture | None = None) -> str:
@@ -158,7 +162,7 @@ class Session:
             frame = await asyncio.to_thread(messages.create_message, text, picture, item_id)
             await self._send(frame)
             while True:
-                await self._until_idle()
+                await self.until_idle()
                 pending, outcome = await self._request(item_id)
                 if isinstance(outcome, Answer):
                     return outcome
@@ -181,7 +185,8 @@ class Session:
         finally:
             self._pending = None
 
-    async def _until_idle(self) -> None:
+    async def until_idle(self) -> None:
+        """Wait until no answer is running."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._active or self._ended)
 
@@ -284,15 +289,6 @@ class Session:
             raise ConnectionLost(describe_close(closed)) from None
         if self._tap is not None:
             self._tap(Direction.SENT, frame)
-
-
-def describe_close(closed: ConnectionClosed) -> str:
-    if closed.rcvd is not None:
-        reason = closed.rcvd.reason or "no reason given"
-        return f"the server closed the session: {reason} (code {closed.rcvd.code})"
-    if closed.sent is not None and closed.sent.reason:
-        return f"the connection was given up: {closed.sent.reason} (code {closed.sent.code})"
-    return "the connection to the server broke"
 
 
 def _now_us() -> int:
