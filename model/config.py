@@ -8,6 +8,13 @@ import typing
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
+from model.chat import ChatTemplateConfig
+from model.encoders.audio import AudioEncoderConfig
+from model.encoders.vision import VisionConfig
+from model.tokenizers.audio_codec import CodecConfig
+from model.tokenizers.image_vq import ImageVQConfig
+from streams.types import Sampling
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
@@ -95,15 +102,6 @@ class EncodingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DepthConfig:
-    """The optional depth head: a small autoregressive network over the codebooks of one frame."""
-
-    d_model: int
-    num_layers: int
-    num_heads: int
-
-
-@dataclass(frozen=True, slots=True)
 class Abilities:
     """What the weights were trained for. An output the model was not trained for stays at No Output.
 
@@ -136,7 +134,10 @@ class TickConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything needed to build the model. None for a part it does not have."""
+    """Everything needed to build the model. None for a part it does not have.
+
+    `text_sampling` is used where a client does not choose, `audio_sampling` always.
+    """
 
     name: str
     decoder: DecoderConfig
@@ -144,9 +145,16 @@ class ModelConfig:
     tied_text_head: bool
     audio: AudioVocabConfig
     encoding: EncodingConfig
-    tick: TickConfig = TickConfig()
-    abilities: Abilities = Abilities()
-    depth: DepthConfig | None = None
+    chat: ChatTemplateConfig
+    text_sampling: Sampling
+    audio_sampling: Sampling
+    tick: TickConfig
+    abilities: Abilities
+    depth: DecoderConfig | None = None  # of the optional depth head
+    audio_codec: CodecConfig | None = None
+    image_vq: ImageVQConfig | None = None
+    vision: VisionConfig | None = None
+    audio_encoder: AudioEncoderConfig | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `config.json`."""

@@ -52,12 +52,14 @@ class AudioEmbedding(nn.Module):
         self.factors = config.factors
         rows_per_codebook = sum(config.factors)
         self.table = nn.Embedding(config.num_codebooks * rows_per_codebook, d_model)
-        start_of_codebook = torch.arange(config.num_codebooks)[:, None] * rows_per_codebook
-        start_of_factor = torch.tensor([sum(config.factors[:index]) for index in range(len(config.factors))])
-        self.register_buffer("first_row_KF", start_of_codebook + start_of_factor, persistent=False)
+        self.first_row_KF = [
+            [codebook * rows_per_codebook + sum(config.factors[:index]) for index in range(len(config.factors))]
+            for codebook in range(config.num_codebooks)
+        ]
 
     def forward(self, codes_NK: Tensor) -> Tensor:
-        return self.table(code_digits(codes_NK, self.factors) + self.first_row_KF).sum(dim=(-3, -2))
+        first_row_KF = torch.tensor(self.first_row_KF, device=codes_NK.device)
+        return self.table(code_digits(codes_NK, self.factors) + first_row_KF).sum(dim=(-3, -2))
 
 
 class Fp4Embedding(nn.Module):

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from model.config import AudioVocabConfig, DepthConfig, VocabConfig
+from model.config import AudioVocabConfig, DecoderConfig, VocabConfig
+from model.decoder import Decoder
 from model.embedding import code_digits, codes_of_digits
 
 
@@ -54,40 +55,29 @@ class AudioHead(nn.Module):
 
 
 class DepthHead(nn.Module):
-    """A small autoregressive transformer over the digits of one frame, conditioned on the decoder's hidden state.
+    """A small decoder over the digits of one frame, begun by the large decoder's hidden state.
 
     The first symbol it predicts carries No Output. Order: codebook by codebook, most significant digit first.
     """
 
-    def __init__(self, d_model: int, audio: AudioVocabConfig, config: DepthConfig) -> None:
+    def __init__(self, d_model: int, audio: AudioVocabConfig, config: DecoderConfig) -> None:
         super().__init__()
         self.audio = audio
         self.widths = [factor for _ in range(audio.num_codebooks) for factor in audio.factors]
         self.condition = nn.Linear(d_model, config.d_model, bias=False)
         self.tables = nn.ModuleList(nn.Embedding(width, config.d_model) for width in self.widths[:-1])
-        self.place = nn.Embedding(len(self.widths), config.d_model)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                config.d_model, config.num_heads, 4 * config.d_model, 0.0, "gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(config.num_layers)
-        )
-        self.norm = nn.LayerNorm(config.d_model)
+        self.decoder = Decoder(config)
         self.outputs = nn.ModuleList(
-            nn.Linear(config.d_model, width + (index == 0)) for index, width in enumerate(self.widths)
+            nn.Linear(config.d_model, width + (index == 0), bias=False) for index, width in enumerate(self.widths)
         )
 
     def forward(self, hidden_ND: Tensor, digits_NS: Tensor) -> list[Tensor]:
-        """Teacher forcing: logits of each digit [N, width], given all digits before it. The first has No Output."""
-        x = [self.condition(hidden_ND)] + [
-            table(digits_NS[:, index]) for index, table in enumerate(self.tables) if index < digits_NS.shape[1]
-        ]
-        x_NSD = torch.stack(x, dim=1) + self.place.weight[: len(x)]
-        mask = nn.Transformer.generate_square_subsequent_mask(x_NSD.shape[1], device=x_NSD.device, dtype=x_NSD.dtype)
-        for layer in self.layers:
-            x_NSD = layer(x_NSD, src_mask=mask, is_causal=True)
-        x_NSD = self.norm(x_NSD)
-        return [output(x_NSD[:, index]) for index, output in enumerate(self.outputs) if index < x_NSD.shape[1]]
+        """Logits [N, width] of each digit, given those before it, up to the one after `digits_NS`."""
+        known = zip(self.tables, digits_NS.unbind(1), strict=False)
+        x_NSD = torch.stack([self.condition(hidden_ND), *(table(digit) for table, digit in known)], dim=1)
+        position_NS = torch.arange(x_NSD.shape[1], device=x_NSD.device).expand(len(x_NSD), -1)
+        states = self.decoder(x_NSD, position_NS).unbind(1)
+        return [output(state) for output, state in zip(self.outputs, states, strict=False)]
 
     def generate(self, hidden_1D: Tensor, draw: Callable[[Tensor, int], int]) -> Tensor | None:
         """Codes [K] of one frame for one row, or None for No Output. `draw(logits, place)` picks a digit."""

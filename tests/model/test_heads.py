@@ -2,11 +2,15 @@
 
 import torch
 
-from model.config import AudioVocabConfig, DepthConfig, VocabConfig
+from model.config import AudioVocabConfig, DecoderConfig, VocabConfig
 from model.heads import AudioHead, DepthHead, TextImageHead, fold_digits, frame_digits
 
 VOCAB = VocabConfig(text=20, image=8)
 AUDIO = AudioVocabConfig(num_codebooks=4, codebook_size=64, factors=(8, 8))
+
+
+def depth_config(num_layers: int) -> DecoderConfig:
+    return DecoderConfig(d_model=32, num_layers=num_layers, num_heads=4, num_kv_heads=4, d_head=8, d_ffn=64)
 
 
 def test_the_text_head_ends_with_no_output():
@@ -22,7 +26,7 @@ def test_each_codebook_has_its_own_no_output():
 
 def test_the_depth_head_predicts_a_digit_from_earlier_digits_only():
     torch.manual_seed(0)
-    head = DepthHead(16, AUDIO, DepthConfig(d_model=32, num_layers=2, num_heads=4)).eval()
+    head = DepthHead(16, AUDIO, depth_config(num_layers=2)).eval()
     hidden = torch.randn(1, 16)
     digits = frame_digits(torch.tensor([[5, 60, 33, 7]]), AUDIO)
     changed = digits.clone()
@@ -34,7 +38,7 @@ def test_the_depth_head_predicts_a_digit_from_earlier_digits_only():
 
 def test_the_depth_head_generates_a_frame_or_no_output():
     torch.manual_seed(0)
-    head = DepthHead(16, AUDIO, DepthConfig(d_model=32, num_layers=1, num_heads=4)).eval()
+    head = DepthHead(16, AUDIO, depth_config(num_layers=1)).eval()
     hidden = torch.randn(1, 16)
     silent = head.generate(hidden, lambda logits, place: len(logits) - 1)
     assert silent is None
