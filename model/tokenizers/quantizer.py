@@ -2,8 +2,8 @@
 
 Two quantizers behind the same three calls. `encode(z_BD) -> codes_BK` and `decode(codes_BK) -> z_BD` are what runs;
 `forward(z_BD) -> Quantized` is what trains: quantized vectors with straight-through gradients, codes and a loss.
-`ResidualVQ` learns codebooks, each on what the earlier ones left over; `GaussianGrid` rounds every dimension to four
-levels and learns nothing. Neither draws from the global generator.
+`ResidualVQ` learns codebooks, each on what the earlier ones left over; `GaussianGridQuantizer` rounds every dimension
+to four levels and learns nothing. Neither draws from the global generator.
 
 A row of `encode` is exact on its own; rows are computed in one product, so a caller that needs a row's bits not to
 depend on its neighbours passes the rows one at a time.
@@ -173,7 +173,7 @@ class ResidualVQ(nn.Module):
         usage_V[dead] = even
 
 
-class GaussianGrid(nn.Module):
+class GaussianGridQuantizer(nn.Module):
     """Batch norm, Gaussian CDF, then four even levels in each dimension; eight dimensions make one 65,536-way code.
 
     What is roughly normal becomes roughly uniform, so the levels are used evenly without a codebook to learn.
@@ -206,11 +206,11 @@ class GaussianGrid(nn.Module):
         return levels_to_codes(levels_BD, self.config.codebook_size)
 
 
-Quantizer: TypeAlias = ResidualVQ | GaussianGrid
+Quantizer: TypeAlias = ResidualVQ | GaussianGridQuantizer
 
 
 def build_quantizer(config: QuantizerConfig) -> Quantizer:
-    return ResidualVQ(config) if config.kind is QuantizerKind.RESIDUAL else GaussianGrid(config)
+    return ResidualVQ(config) if config.kind is QuantizerKind.RESIDUAL else GaussianGridQuantizer(config)
 
 
 def check_codes(codes_BK: torch.Tensor, config: QuantizerConfig) -> None:
