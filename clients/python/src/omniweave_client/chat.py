@@ -149,7 +149,7 @@ class Chat:
 
     async def _obey(self, command: str) -> None:
         if command == "/help":
-            self._console.note(HELP)
+            self._console.explain(HELP)
         elif command != "/cancel":
             self._console.note(f"unknown command {command}; /help lists them")
         elif self._session.is_answering:

@@ -79,9 +79,12 @@ class Console:
             self._at_line_start = True  # a note may overwrite the prompt's line
 
     def note(self, text: str) -> None:
+        self.explain(f"[{text}]")
+
+    def explain(self, text: str) -> None:
         if not self._at_line_start:
             self._write("\n")
-        print(f"[{text}]", file=self._notes, flush=True)
+        print(text, file=self._notes, flush=True)
 
     def note_timing(self, answer: Answer) -> None:
         parts = []
