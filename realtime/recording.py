@@ -19,12 +19,12 @@ from mcap.records import Message
 from numpy.typing import NDArray
 
 from realtime.mcap_scan import Span, read_messages, scan
-from realtime.recording_format import Topic
+from realtime.recording_format import Topic, WindowRecord
 from realtime.recording_header import END_METADATA, HEADER_METADATA, NORMAL_END, RecordingHeader, read_header
 from realtime.recording_media import decode_picture, decode_sound
 from realtime.recording_thread import MAX_QUEUED_BYTES, RecordingThread, create_file
 from realtime.recording_tokens import read_failure, read_input, read_output, read_timings
-from realtime.recording_windows import messages_in, read_window
+from realtime.recording_windows import messages_in, read_window, read_window_record
 from realtime.recording_writer import RecordingWriter
 from streams.types import Pixels, Samples, TickFailure, TickInput, TickOutput, TickWindow, Timings, VideoFrame
 
@@ -152,6 +152,11 @@ class Recording:
                 case Topic.WINDOW:
                     yield read_window(message.data, self.header.session, sound, frames, pictures)
                     sound, frames, pictures = None, [], []
+
+    def window_records(self) -> Iterator[WindowRecord]:
+        """The windows without their sound and pictures, for those who only count."""
+        for _, message in self._messages(Topic.WINDOW):
+            yield read_window_record(message.data)
 
     def inputs(self) -> Iterator[TickInput]:
         for _, message in self._messages(Topic.INPUT):

@@ -132,11 +132,16 @@ def _command(record: CommandRecord, pictures: Iterator[Pixels]) -> Command:
             return Pace(free)
 
 
+def read_window_record(data: bytes) -> WindowRecord:
+    """The window without its media."""
+    return _decoder.decode(data)
+
+
 def read_window(
     data: bytes, session: str, sound: Samples | None, frames: list[Pixels], pictures: list[Pixels]
 ) -> TickWindow:
     """`sound`, `frames` and `pictures` are what the media channels held since the window before."""
-    record = _decoder.decode(data)
+    record = read_window_record(data)
     if record.sound is SoundForm.F32:
         sound = f32_array(record.sound_f32)
     pixels = iter(pictures)
