@@ -61,8 +61,8 @@ class TickSession(Protocol):
 class TickReport:
     """One tick, as the scheduler saw it.
 
-    `live` and `free` sessions shared it; `waiting` others wanted one and were left for the slack after it. `late_us` is how long
-    after its deadline a live tick began; `skipped` deadlines before it were given up.
+    `live` and `free` sessions shared it; `waiting` others wanted one and were left for the slack after it. `late_us`
+    is how long after its deadline a live tick began; `skipped` deadlines before it were given up.
     """
 
     live: int
