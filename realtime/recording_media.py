@@ -59,7 +59,7 @@ def decode_sound(data: bytes) -> Samples:
 
 
 def encode_picture(rgb: Pixels, wall_ns: int, frame_id: str) -> bytes:
-    bgr = np.ascontiguousarray(rgb[:, :, ::-1])  # OpenCV's order
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)  # OpenCV's order
     _, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     message = CompressedImage(data=png.tobytes(), format="png", frame_id=frame_id)
     message.timestamp.FromNanoseconds(wall_ns)
@@ -71,7 +71,7 @@ def decode_picture(data: bytes) -> Pixels:
     bgr = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
     if bgr is None:
         raise ValueError(f"a picture of {len(png)} bytes is not a PNG file")
-    return np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8, copy=False)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 # --- media inside events --------------------------------------------------------------------------------------------
