@@ -195,6 +195,8 @@ async def live(args: argparse.Namespace, run: Run, sound: Samples, pid: int | No
 def summarize(run: Run, source: str, memory: tuple[float | None, float | None], counters: dict[str, float]) -> int:
     """Print what became of it, as words and as JSON. Returns the exit status."""
     ticks = run.ticks
+    if run.sent_samples == 0:
+        return 1  # it never began, and why was said
     if ticks.lost:
         run.complain(
             f"{ticks.lost} ticks lost: {ticks.jumped} missing inside answers, {ticks.backwards} out of order, "
