@@ -67,7 +67,7 @@ class ResponseOptions(Struct, frozen=True, kw_only=True):
     audio_format: AudioFormat | UnsetType = UNSET
     tools: tuple[FunctionTool, ...] | UnsetType = UNSET
     tool_choice: ToolChoice | UnsetType = UNSET
-    max_output_tokens: int | Literal["inf"] | UnsetType = UNSET
+    max_output_tokens: float | Literal["inf"] | UnsetType = UNSET
     temperature: float | UnsetType = UNSET
     metadata: dict[str, str] | None = None
     conversation: Literal["auto", "none"] = "auto"

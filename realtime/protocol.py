@@ -30,6 +30,7 @@ __all__ = ["MAX_SERVER_FRAME_BYTES", "ClientEvent", "ProtocolError", "ServerEven
 __all__ += ["decode_client_event", "encode_server_event"]
 
 MAX_SERVER_FRAME_BYTES: Final = 1_048_575  # Python's websockets, as pipecat uses it, refuses frames of 1 MiB + 1
+MAX_EVENT_ID_CHARS: Final = 512  # of a client's event; a longer one is not given back
 
 Fields = dict[str, object]
 _ENCODER: Final = msgspec.json.Encoder()
@@ -55,7 +56,9 @@ def decode_client_event(data: str | bytes) -> ClientEvent:
     if not isinstance(value, dict):
         raise ProtocolError("an event must be a JSON object", code="invalid_event")
     event_id = value.get("event_id")
-    value["event_id"] = event_id = event_id if isinstance(event_id, str) else None
+    if not isinstance(event_id, str) or len(event_id) > MAX_EVENT_ID_CHARS:
+        event_id = None
+    value["event_id"] = event_id
     try:
         return _parse(value)
     except ProtocolError as error:

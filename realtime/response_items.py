@@ -17,6 +17,7 @@ from realtime.messages import message_of
 from realtime.server_events import ServerEvent
 from realtime.session_config import AudioFormat
 from realtime.wire_audio import WireEncoder, pieces
+from realtime.wire_objects import AudioPart, TextPart
 from streams.types import SAMPLE_RATE_HZ, Samples
 
 P = TypeVar("P", bound=ev.PartEventBase)
@@ -84,7 +85,7 @@ class TextWriter(_PartWriter):
         self._text = ""
 
     def open(self) -> list[ServerEvent]:
-        return [self._at(ev.ResponseContentPartAdded(part=ev.TextPart(text="")))]
+        return [self._at(ev.ResponseContentPartAdded(part=TextPart(text="")))]
 
     def push(self, text: str, tick: Tick) -> list[ServerEvent]:
         self._text += text
@@ -93,7 +94,7 @@ class TextWriter(_PartWriter):
     def close(self) -> list[ServerEvent]:
         return [
             self._at(ev.ResponseOutputTextDone(text=self._text)),
-            self._at(ev.ResponseContentPartDone(part=ev.TextPart(text=self._text))),
+            self._at(ev.ResponseContentPartDone(part=TextPart(text=self._text))),
         ]
 
     def content(self) -> Content:
@@ -111,7 +112,7 @@ class SpeechWriter(_PartWriter):
         self._pieces: list[tuple[int, str]] = []
 
     def open(self) -> list[ServerEvent]:
-        return [self._at(ev.ResponseContentPartAdded(part=ev.AudioPart(transcript="")))]
+        return [self._at(ev.ResponseContentPartAdded(part=AudioPart(transcript="")))]
 
     def push_sound(self, pcm: Samples, tick: Tick) -> list[ServerEvent]:
         self._tick_start_ms = self._duration_ms()
@@ -128,7 +129,7 @@ class SpeechWriter(_PartWriter):
             *self._delta(self._encoder.flush(), UNSET),
             self._at(ev.ResponseOutputAudioDone()),
             self._at(ev.ResponseOutputAudioTranscriptDone(transcript=transcript)),
-            self._at(ev.ResponseContentPartDone(part=ev.AudioPart(transcript=transcript))),
+            self._at(ev.ResponseContentPartDone(part=AudioPart(transcript=transcript))),
         ]
 
     def content(self) -> Content:

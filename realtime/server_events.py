@@ -4,129 +4,17 @@ A field that clients reject as null is UNSET when there is nothing to say. `even
 queued for sending, so that ids follow the order on the wire.
 """
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from realtime.errors import ErrorType, ProtocolError
+from realtime.errors import ProtocolError
 from realtime.items import Item
-from realtime.session_config import AudioFormat, Modality, SessionConfig, Transcription, TurnDetection
+from realtime.session_config import SessionConfig
+from realtime.wire_objects import ErrorDetails, Part, ResponseObject, TranscriptionError, TranscriptionSession
 
-# --- objects inside events ------------------------------------------------------------------------------------------
-
-
-class ErrorDetails(Struct, kw_only=True):
-    type: ErrorType
-    code: str | None
-    message: str
-    param: str | None
-    event_id: str | None
-
-
-class TranscriptionError(Struct, kw_only=True):
-    """No nulls inside: the JavaScript client rejects them."""
-
-    type: str
-    code: str
-    message: str
-
-
-class TranscriptionAudioInput(Struct, kw_only=True):
-    format: AudioFormat
-    noise_reduction: None
-    transcription: Transcription | None
-    turn_detection: TurnDetection | None
-
-
-class TranscriptionAudio(Struct, kw_only=True):
-    input: TranscriptionAudioInput
-
-
-class TranscriptionSession(Struct, kw_only=True):
-    """The session object of a session that only transcribes."""
-
-    type: Literal["transcription"] = "transcription"
-    object: Literal["realtime.session"] = "realtime.session"
-    id: str
-    expires_at: int
-    audio: TranscriptionAudio
-    include: tuple[str, ...] | None = None
-
-
-class AudioPart(Struct, kw_only=True, tag_field="type", tag="audio"):
-    transcript: str | UnsetType = UNSET
-
-
-class TextPart(Struct, kw_only=True, tag_field="type", tag="text"):
-    text: str
-
-
-Part: TypeAlias = AudioPart | TextPart
-ResponseStatus: TypeAlias = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
-StatusReason: TypeAlias = Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"]
-
-
-class StatusError(Struct, kw_only=True):
-    type: str
-    code: str
-    message: str
-
-
-class StatusDetails(Struct, kw_only=True):
-    type: Literal["completed", "cancelled", "incomplete", "failed"]
-    reason: StatusReason | UnsetType = UNSET
-    error: StatusError | UnsetType = UNSET
-
-
-class CachedTokens(Struct, kw_only=True):
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
-
-
-class InputTokens(Struct, kw_only=True):
-    text_tokens: int = 0
-    audio_tokens: int = 0
-    image_tokens: int = 0
-    cached_tokens: int = 0
-    cached_tokens_details: CachedTokens
-
-
-class OutputTokens(Struct, kw_only=True):
-    text_tokens: int = 0
-    audio_tokens: int = 0
-
-
-class ResponseUsage(Struct, kw_only=True):
-    total_tokens: int
-    input_tokens: int
-    output_tokens: int
-    input_token_details: InputTokens
-    output_token_details: OutputTokens
-
-
-class ResponseAudioOutput(Struct, kw_only=True):
-    format: AudioFormat
-    voice: str
-
-
-class ResponseAudio(Struct, kw_only=True):
-    output: ResponseAudioOutput
-
-
-class ResponseObject(Struct, kw_only=True):
-    object: Literal["realtime.response"] = "realtime.response"
-    id: str
-    status: ResponseStatus
-    status_details: StatusDetails | None = None
-    output: tuple[Item, ...] = ()
-    conversation_id: str | None
-    output_modalities: tuple[Modality, ...]
-    max_output_tokens: int | Literal["inf"]
-    audio: ResponseAudio
-    metadata: dict[str, str] | None = None
-    usage: ResponseUsage | None = None
-
+MAX_ERROR_CHARS: Final = 1_000  # messages quote what was sent
 
 # --- session and conversation ---------------------------------------------------------------------------------------
 
@@ -310,9 +198,7 @@ class OmniweaveImageDone(ServerEventBase, kw_only=True, tag="omniweave.image.don
     """Extension: a picture the model drew, whole."""
 
     response_id: str
-    item_id: str
-    output_index: int
-    image_index: int
+    image_index: int  # counts the pictures of one response
     image_url: str  # data:image/…;base64,…
     width: int
     height: int
@@ -354,10 +240,17 @@ ServerEvent: TypeAlias = (
     | OmniweaveImageDone
 )
 
+Send: TypeAlias = Callable[[Sequence[ServerEvent]], None]
+"""Where the parts of a session put what the client is to be told."""
+
 
 def error_event(error: ProtocolError) -> Error:
     """The event that tells a client what it did wrong, naming the event it sent."""
     details = ErrorDetails(
-        type=error.type, code=error.code, message=error.message, param=error.param, event_id=error.event_id
+        type=error.type,
+        code=error.code,
+        message=error.message[:MAX_ERROR_CHARS],
+        param=error.param[:MAX_ERROR_CHARS] if error.param is not None else None,
+        event_id=error.event_id,
     )
     return Error(error=details)

@@ -19,6 +19,7 @@ class SessionLimits:
     max_metadata_chars: int = 512  # of a key or a value
     max_input_items: int = 256  # in the input of one response
     max_images_per_item: int = 16
+    max_image_pixels: int = 2_048 * 2_048  # decoding one takes some 40 ms of the event loop
     max_buffered_audio_s: float = 120.0  # appended but not heard yet: a file sent faster than it plays
     max_turn_audio_s: float = 300.0  # one voice turn; the oldest part of a longer one is forgotten
     max_commands: int = 512  # messages that wait for the model

@@ -87,9 +87,10 @@ class TurnDetector:
         return self._speaking
 
     @property
-    def prefix_ms(self) -> int:
-        """How much sound before speech a turn may still claim."""
-        return self._thresholds.prefix_ms + CHUNK_MS * CHUNKS_TO_START
+    def oldest_claim_ms(self) -> int:
+        """Where the earliest turn that may still be found would begin."""
+        reach_ms = self._thresholds.prefix_ms + CHUNK_MS * CHUNKS_TO_START
+        return max(self._now_ms - reach_ms, self._earliest_ms)
 
     def expect_speech(self, after_ms: int) -> None:
         """Start counting idle time `after_ms` from now, which is when the answer has been played."""
@@ -133,4 +134,5 @@ class TurnDetector:
         if start_ms is None or idle_ms is None or self._now_ms < start_ms + idle_ms:
             return None
         self.stop_expecting()
+        self._earliest_ms = self._now_ms
         return IdleTimeout(start_ms, self._now_ms)

@@ -6,7 +6,7 @@ before is what the cache spared.
 
 from dataclasses import dataclass, replace
 
-from realtime.server_events import CachedTokens, InputTokens, OutputTokens, ResponseUsage
+from realtime.wire_objects import CachedTokens, InputTokens, OutputTokens, ResponseUsage
 from streams.types import Usage
 
 
