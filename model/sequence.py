@@ -57,6 +57,7 @@ class SequenceState:
     seed: int
     voice: object  # the audio decoder's streaming state
     pending: deque[Chunk] = field(default_factory=deque)
+    waiting: deque[Chunk] = field(default_factory=deque)  # sound and pictures that came while a text model wrote
     hidden: Tensor | None = None  # [D], what the heads read
     answer: Answer | None = None
     free: bool = False  # a self-paced model answers when it wants
@@ -66,6 +67,7 @@ class SequenceState:
     def clear(self) -> None:
         """Forget all tokens. Who may speak is not a token, nor is the open answer."""
         self.pending.clear()
+        self.waiting.clear()
         self.hidden = None
         self.next_position = dict.fromkeys(Stream, 0)
         self.canvas.clear()
@@ -77,8 +79,12 @@ class SequenceState:
     def take(self, budget: int, cache: SlotCache, *, read_any: bool) -> Appended | None:
         """Give up to `budget` pending inputs rows in the cache. None where nothing waits.
 
+        `read_any` says that the model was trained to predict from sound and pictures. Any other model loses its thread
+        when they come between its words, so they wait until its answer ends.
         At most half a slot can be pinned: what a longer prefix holds beyond that slides out like any other position.
         """
+        if not read_any:
+            self._keep_words_together()
         chunks: list[Chunk] = []
         while self.pending and budget > 0:
             chunk = self.pending.popleft()
@@ -104,3 +110,11 @@ class SequenceState:
             pinnable = 0
         rows, evicted = cache.append(self.slot, ticks, min(num_pinned, pinnable))
         return Appended(torch.cat([chunk.x for chunk in chunks]), rows, evicted, read, num_by_stream)
+
+    def _keep_words_together(self) -> None:
+        if self.answer is None:
+            self.pending.extendleft(reversed(self.waiting))
+            self.waiting.clear()
+            return
+        self.waiting.extend(chunk for chunk in self.pending if chunk.stream not in TEXT_STREAMS)
+        self.pending = deque(chunk for chunk in self.pending if chunk.stream in TEXT_STREAMS)

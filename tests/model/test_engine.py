@@ -171,6 +171,20 @@ def test_a_free_model_speaks_at_most_one_frame_a_tick_and_it_leaves_first():
     assert all(pcm.shape == (6000,) for pcm in heard)
 
 
+def test_sound_waits_while_a_text_model_writes_and_is_read_after():
+    engine = text_engine()
+    engine.open("s", seed=3)
+    windows = asking("s", 6, Respond("r1", max_tokens=20))
+    outputs = run(engine, [replace(window, audio=sound(window.tick)) for window in windows])
+    heard = [out.usage.audio_in for out in outputs]
+    ended = next(index for index, out in enumerate(outputs) if out.finish)
+    assert heard[: ended + 1] == [0] * (ended + 1)
+    assert sum(heard) == 6
+    quiet = text_engine()
+    quiet.open("s", seed=3)
+    assert [out.ids.tolist() for out in run(quiet, windows)] == [out.ids.tolist() for out in outputs]
+
+
 def test_holding_ends_an_answer_at_once():
     engine = text_engine()
     engine.open("s", seed=3)
