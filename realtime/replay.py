@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 import msgspec
 
+from realtime.echo import EchoEngine
 from realtime.engine import Engine, EngineFull, EngineInfo
 from realtime.recording import Recording, read_recording
 from realtime.recording_summary import summarize, summary_lines
@@ -44,6 +45,13 @@ def load_factory(name: str) -> EngineFactory:
         return cast(EngineFactory, getattr(importlib.import_module(module_name), attribute))
     except (ImportError, AttributeError) as error:
         raise ValueError(f"no engine factory {name!r}: {error}") from error
+
+
+def build_echo(*, backend: str | None, max_sessions: int) -> Engine:
+    """For recordings of a server that ran with `--engine echo`."""
+    if backend is not None:
+        raise ValueError(f"the echo engine has no backends, got {backend!r}")
+    return EchoEngine(max_sessions)
 
 
 def changed_facts(recorded: EngineInfo, now: EngineInfo) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from realtime.recording import Recording, SessionRecorder, read_recording
 from realtime.recording_header import RecordingHeader
+from realtime.recording_summary import summarize
 from realtime.recording_writer import RecordingWriter
 from realtime.replay import changed_facts, main, parse_sampling, parse_ticks
 from realtime.replay_run import Compared, replay_inputs, replay_together
@@ -370,3 +371,35 @@ def test_wrong_ticks_are_refused(text: str, capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         main(["file", "--ticks", text])
     assert "argument --ticks" in capsys.readouterr().err
+
+
+# --- a recording of an older day ------------------------------------------------------------------------------------
+
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "echo_session.mcap"  # scripts/make_fixture_recording.py
+
+
+def test_the_committed_recording_still_replays(capsys: pytest.CaptureFixture[str]) -> None:
+    args = [str(FIXTURE), "--engine", "realtime.replay:build_echo", "--beside", "3", "--from-media"]
+    assert main(args) == 0
+    out, err = capsys.readouterr()
+    assert "24 ticks, 40 tokens: identical" in out
+    assert err == ""
+
+
+def test_the_committed_recording_still_holds_a_session_of_every_stream() -> None:
+    summary = summarize(read_recording(FIXTURE))
+    assert summary.ending is None
+    assert summary.positions == {
+        "audio_in received": 8,
+        "audio_out produced": 8,
+        "image_in received": 1024,
+        "text_image_out produced": 8,
+        "text_in received": 95,
+    }
+    assert summary.num_answers == {"stop": 2, "held": 1}
+    assert (summary.num_frames, summary.gap_samples) == (3, 5000)
+
+
+def test_the_echo_engine_has_no_backends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(FIXTURE), "--engine", "realtime.replay:build_echo", "--backend", "native"]) == 2
+    assert "native" in capsys.readouterr().err
