@@ -1,0 +1,92 @@
+// The exported functions of abi.h: handles around the C++ objects, exceptions turned into status codes.
+#include "abi.h"
+
+#include <stdlib.h>
+
+#include <new>
+#include <system_error>
+
+#include "decoder.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+struct OwPool {
+  ow::Pool pool;
+};
+struct OwLinear {
+  ow::Linear linear;
+};
+struct OwDecoder {
+  ow::Decoder decoder;
+};
+
+namespace {
+
+// The calling thread's float mode is the host's: torch can set it to flush subnormals. Workers start in the default
+// mode, and results must not depend on which thread ran a task.
+class DefaultFloatMode {
+ public:
+#if defined(__x86_64__)
+  DefaultFloatMode() : saved_(_mm_getcsr()) { _mm_setcsr(0x1F80); }
+  ~DefaultFloatMode() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#endif
+};
+
+}  // namespace
+
+OwPool* ow_pool_create(int32_t num_threads, int32_t pinned) {
+  try {
+    return new OwPool{{num_threads, pinned != 0}};
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  } catch (const std::system_error&) {  // no more threads
+    return nullptr;
+  }
+}
+
+void ow_pool_destroy(OwPool* pool) { delete pool; }
+
+OwLinear* ow_linear_create(const OwFp4* weight, int32_t activation, int32_t isa, OwPool* pool) {
+  const ow::Kernels* kernels = ow::kernels_of(isa);
+  if (!kernels) return nullptr;
+  try {
+    return new OwLinear{{*weight, activation, *kernels, pool->pool}};
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+int32_t ow_linear_forward(OwLinear* linear, const float* x, int64_t num_rows, float* y) {
+  const DefaultFloatMode mode;
+  linear->linear.forward(x, num_rows, y);
+  return OW_OK;
+}
+
+void ow_linear_destroy(OwLinear* linear) { delete linear; }
+
+OwDecoder* ow_decoder_create(const OwDecoderConfig* config, const OwLayer* layers, const float* final_norm,
+                             const OwCache* cache, int32_t isa, OwPool* pool) {
+  const ow::Kernels* kernels = ow::kernels_of(isa);
+  if (!kernels) return nullptr;
+  try {
+    return new OwDecoder{{*config, layers, final_norm, *cache, *kernels, pool->pool}};
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+int32_t ow_decoder_forward(OwDecoder* decoder, const OwRows* rows) {
+  const DefaultFloatMode mode;
+  try {
+    return decoder->decoder.forward(*rows) ? OW_OK : OW_BAD_ARGUMENT;
+  } catch (const std::bad_alloc&) {
+    return OW_OUT_OF_MEMORY;
+  }
+}
+
+void ow_decoder_destroy(OwDecoder* decoder) { delete decoder; }

@@ -1,0 +1,55 @@
+"""Builds the native kernels as an optional extension. Everything else about the package is in pyproject.toml.
+
+The extension is a plain shared library, loaded with ctypes, that needs neither Python's nor torch's headers. Each
+instruction set path is one source file with compiler flags of its own; which path runs is decided at run time. Where
+no C++ compiler works the installation succeeds without the library.
+"""
+
+import platform
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = Path("model/kernels/native")
+# No contraction: every path must round each operation alike. The two -fno flags let elementwise loops vectorize.
+COMMON_FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+COMMON_FLAGS += ["-fvisibility=hidden", "-pthread", "-g0"]
+# GCC 12 warns about its own AVX-512 header.
+COMMON_FLAGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+PATH_FLAGS = {
+    "isa_avx2": AVX2,
+    "isa_avx2_vnni": [*AVX2, "-mavxvnni"],
+    "isa_avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"],
+}
+
+
+class BuildNative(build_ext):
+    """Compiles each source with its path's flags, then links them."""
+
+    def build_extension(self, ext: Extension) -> None:
+        is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+        objects = []
+        for source in ext.sources:
+            flags = PATH_FLAGS.get(Path(source).stem, []) if is_x86 else []
+            objects += self.compiler.compile(
+                [source], output_dir=self.build_temp, depends=ext.depends, extra_postargs=COMMON_FLAGS + flags
+            )
+        path = self.get_ext_fullpath(ext.name)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_shared_object(objects, path, extra_postargs=["-pthread"], target_lang="c++")
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "model.kernels._native",
+            sources=sorted(str(path) for path in SOURCES.glob("*.cpp")),
+            depends=sorted(str(path) for path in SOURCES.glob("*.h")),
+            language="c++",
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildNative},
+)
