@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]  # it ships no py.typed
+import soxr
 from numpy.typing import NDArray
 
 from streams.types import SAMPLE_RATE_HZ, Samples
