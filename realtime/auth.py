@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from realtime.ids import Ids
 from realtime.refusal import Refusal, RefusalCode
+from realtime.session_patch import SessionPatch
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."  # how a browser, which cannot set headers, passes its key
@@ -23,15 +24,15 @@ ANONYMOUS = "anonymous"
 MIN_SECRET_TTL_S = 10
 MAX_SECRET_TTL_S = 7_200
 DEFAULT_SECRET_TTL_S = 600
-MAX_CLIENT_SECRETS = 10_000
+MAX_CLIENT_SECRETS = 1_000  # each may carry 64 KiB of configuration
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who may open a session. `session_json` holds the defaults that a client secret carries."""
+    """Someone who may open sessions, with the configuration that their client secret carries."""
 
     key_name: str
-    session_json: bytes | None = None
+    patch: SessionPatch = field(default_factory=SessionPatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class KeyRing:
 @dataclass(frozen=True, slots=True)
 class _Issued:
     key_name: str
-    session_json: bytes
+    patch: SessionPatch
     expires_at_s: int
 
 
@@ -141,7 +142,7 @@ class Authenticator:
             issued = self._issued.get(self._ring.digest(key))
             if issued is None or issued.expires_at_s <= now_s:
                 return Refusal(RefusalCode.INVALID_API_KEY, "This client secret is unknown or has expired.")
-            return Caller(issued.key_name, issued.session_json)
+            return Caller(issued.key_name, issued.patch)
         if not self.needs_key:
             return Caller(ANONYMOUS)
         if key is None:
@@ -155,7 +156,7 @@ class Authenticator:
             return Refusal(RefusalCode.INVALID_API_KEY, "The API key is not one of this server's.")
         return Caller(name)
 
-    def issue(self, caller: Caller, session_json: bytes, ttl_s: int, now_s: int) -> ClientSecret | Refusal:
+    def issue(self, caller: Caller, patch: SessionPatch, ttl_s: int, now_s: int) -> ClientSecret | Refusal:
         """A new client secret on behalf of `caller`."""
         if not MIN_SECRET_TTL_S <= ttl_s <= MAX_SECRET_TTL_S:
             raise ValueError(f"ttl_s must be in [{MIN_SECRET_TTL_S}, {MAX_SECRET_TTL_S}], got {ttl_s}")
@@ -168,5 +169,5 @@ class Authenticator:
                 retry_after_s=MIN_SECRET_TTL_S,
             )
         secret = ClientSecret(self._ids.client_secret(), now_s + ttl_s)
-        self._issued[self._ring.digest(secret.value)] = _Issued(caller.key_name, session_json, secret.expires_at_s)
+        self._issued[self._ring.digest(secret.value)] = _Issued(caller.key_name, patch, secret.expires_at_s)
         return secret

@@ -4,28 +4,17 @@ Fed with facts (a tick, a frame, a session that began or ended); leaves as the b
 fixed values only: nothing a client sends becomes one.
 """
 
-from enum import StrEnum
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from realtime.engine import EngineInfo
 from realtime.refusal import RefusalCode
 from realtime.scheduler import TickReport
+from realtime.session import CloseKind
 from streams.types import Timings
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 TICK_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1.0, 2.5)  # a tick has 0.25
-
-
-class Ending(StrEnum):
-    """How a session ended."""
-
-    CLIENT_LEFT = "client_left"
-    IDLE = "idle"
-    SLOW_READER = "slow_reader"
-    FAILED = "failed"
-    SHUTDOWN = "shutdown"
 
 
 class Metrics:
@@ -58,6 +47,7 @@ class Metrics:
             "omniweave_event_bytes", "Bytes of events, by direction.", ["direction"], registry=registry
         )
         self._errors = Counter("omniweave_client_errors", "Error events that clients were sent.", registry=registry)
+        self._failed_recordings = Counter("omniweave_recordings_failed", "Recordings cut short.", registry=registry)
         for kind in ("live", "free"):
             self._ticks.labels(kind)
             self._tick_s.labels(kind)
@@ -95,9 +85,12 @@ class Metrics:
         self._opened.inc()
         self._sessions.inc()
 
-    def end_session(self, ending: Ending) -> None:
+    def end_session(self, kind: CloseKind) -> None:
         self._sessions.dec()
-        self._ended.labels(str(ending)).inc()
+        self._ended.labels(str(kind)).inc()
+
+    def fail_recording(self) -> None:
+        self._failed_recordings.inc()
 
     def refuse(self, code: RefusalCode) -> None:
         self._refused.labels(str(code)).inc()

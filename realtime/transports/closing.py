@@ -1,13 +1,15 @@
 """uvicorn's WebSocket connection, with endings that do not depend on the client's good will.
 
-Three differences from its parent, all about closing: a close frame does not wait for a client that stopped reading; a
+What differs from its parent is all about closing: a close frame does not wait for a client that stopped reading; a
 client whose frame was refused (too large, malformed) gets to read why before the connection drops; and a connection
-whose session is over is gone after `close_timeout`, even when the client never reads what is still queued.
+that is over, or whose client does not answer pings, is gone after `CLOSE_TIMEOUT_S`, even when the client never reads
+what is still queued.
 """
 
 import asyncio
 
 from uvicorn._types import ASGISendEvent  # private, but the type of what the parent sends
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 CLOSE_TIMEOUT_S = 5.0
@@ -18,6 +20,8 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
     _deadline: asyncio.TimerHandle | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
+        if self.close_sent:
+            raise ClientDisconnected
         if message["type"] == "websocket.close":
             self.writable.set()  # a close frame is a few bytes, and the last
         await super().send(message)
@@ -29,8 +33,10 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.close_sent:
             return
-        assert self.conn.close_sent is not None
         close = self.conn.close_sent
+        if close is None:  # it did not even wait for the handshake
+            self.transport.abort()
+            return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         self.close_sent = True
         self.stop_keepalive()
@@ -44,16 +50,24 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             self.close_timer = self.loop.call_later(TLS_DRAIN_S, self.transport.close)
 
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._give_up_after(CLOSE_TIMEOUT_S)
+
     async def run_asgi(self) -> None:
         self.close_timeout = CLOSE_TIMEOUT_S
         try:
             await super().run_asgi()
         finally:
             if not self.disconnected:
-                self._deadline = self.loop.call_later(CLOSE_TIMEOUT_S + TLS_DRAIN_S, self.transport.abort)
+                self._give_up_after(CLOSE_TIMEOUT_S + TLS_DRAIN_S)
+
+    def _give_up_after(self, seconds: float) -> None:
+        """Closing waits for what is queued to be read; this does not."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None

@@ -7,6 +7,7 @@ import pytest
 from realtime.auth import ANONYMOUS, Authenticator, Caller, ClientSecret, KeyRing, is_local_origin, offered_key
 from realtime.ids import Ids
 from realtime.refusal import Refusal, RefusalCode
+from realtime.session_patch import SessionPatch
 
 
 def authenticator(*keys: str, max_secrets: int = 10) -> Authenticator:
@@ -72,12 +73,12 @@ def test_a_key_that_looks_like_a_client_secret_is_refused() -> None:
 
 def test_a_client_secret_opens_sessions_until_it_expires_and_carries_the_session() -> None:
     auth = authenticator("alpha")
-    secret = auth.issue(Caller("key-1"), b'{"type":"realtime"}', ttl_s=60, now_s=100)
+    secret = auth.issue(Caller("key-1"), SessionPatch(instructions="Be brief."), ttl_s=60, now_s=100)
     assert isinstance(secret, ClientSecret)
     assert secret.value.startswith("ek_")
     assert secret.expires_at_s == 160
     assert secret.value not in repr(secret)
-    assert auth.identify(secret.value, 159) == Caller("key-1", b'{"type":"realtime"}')
+    assert auth.identify(secret.value, 159) == Caller("key-1", SessionPatch(instructions="Be brief."))
     assert isinstance(auth.identify(secret.value, 160), Refusal)
 
 
@@ -88,19 +89,19 @@ def test_an_unknown_client_secret_is_refused_even_where_no_key_is_needed() -> No
 @pytest.mark.parametrize("ttl_s", [9, 7_201])
 def test_a_client_secret_lives_ten_seconds_to_two_hours(ttl_s: int) -> None:
     with pytest.raises(ValueError, match=str(ttl_s)):
-        authenticator().issue(Caller(ANONYMOUS), b"{}", ttl_s, 0)
+        authenticator().issue(Caller(ANONYMOUS), SessionPatch(), ttl_s, 0)
 
 
 def test_the_table_of_client_secrets_is_bounded_and_forgets_the_expired() -> None:
     auth = authenticator(max_secrets=2)
-    first = auth.issue(Caller(ANONYMOUS), b"{}", ttl_s=10, now_s=0)
-    second = auth.issue(Caller(ANONYMOUS), b"{}", ttl_s=100, now_s=0)
+    first = auth.issue(Caller(ANONYMOUS), SessionPatch(), ttl_s=10, now_s=0)
+    second = auth.issue(Caller(ANONYMOUS), SessionPatch(), ttl_s=100, now_s=0)
     assert isinstance(first, ClientSecret)
     assert isinstance(second, ClientSecret)
-    refusal = auth.issue(Caller(ANONYMOUS), b"{}", ttl_s=10, now_s=9)
+    refusal = auth.issue(Caller(ANONYMOUS), SessionPatch(), ttl_s=10, now_s=9)
     assert isinstance(refusal, Refusal)
     assert refusal.status == 429
-    assert isinstance(auth.issue(Caller(ANONYMOUS), b"{}", ttl_s=10, now_s=10), ClientSecret)
+    assert isinstance(auth.issue(Caller(ANONYMOUS), SessionPatch(), ttl_s=10, now_s=10), ClientSecret)
     assert isinstance(auth.identify(second.value, 10), Caller)
 
 

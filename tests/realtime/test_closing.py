@@ -19,7 +19,7 @@ MAX_BYTES = 100_000
 
 
 class Site:
-    """Three tiny applications: /echo, /flood (writes until nobody reads), /leave (returns without a word)."""
+    """Tiny applications: /echo, /flood (until nobody reads), /leave (just returns), /undecided (never accepts)."""
 
     def __init__(self) -> None:
         self.server = uvicorn.Server(
@@ -35,9 +35,15 @@ class Site:
         )
         self.disconnects: list[tuple[int, str]] = []
         self.gave_up = False
+        self.undecided = False
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"
+        if scope["path"] == "/undecided":
+            self.undecided = True
+            message = await receive()
+            self.disconnects.append((message["code"], message.get("reason", "")))
+            return
         await send({"type": "websocket.accept"})
         if scope["path"] == "/flood":
             with contextlib.suppress(TimeoutError):
@@ -78,7 +84,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def rude_client(site: Any, path: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def rude_client(
+    site: Any, path: str, *early: Frame
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection after its handshake, in the hands of a client without manners."""
     reader, writer = await asyncio.open_connection("127.0.0.1", site.live.port, limit=1024)
     key = base64.b64encode(os.urandom(16)).decode()
@@ -86,8 +94,9 @@ async def rude_client(site: Any, path: str) -> AsyncIterator[tuple[asyncio.Strea
         f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
-    await reader.readuntil(b"\r\n\r\n")
     try:
+        if path != "/undecided":
+            await reader.readuntil(b"\r\n\r\n")
         yield reader, writer
     finally:
         writer.close()
@@ -153,6 +162,18 @@ async def test_a_client_that_never_hangs_up_after_a_refused_frame_is_gone_too(si
         writer.write(Frame(Opcode.TEXT, b"x" * (MAX_BYTES + 1)).serialize(mask=True))
         assert int.from_bytes((await reader.read())[2:4]) == 1009  # the server's half is closed, ours stays open
         await until(lambda: site.num_connections == 0)
+
+
+async def test_a_frame_that_is_too_large_before_the_handshake_ended_drops_the_connection(
+    site: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with rude_client(site, "/undecided") as (reader, writer):
+        await until(lambda: site.undecided)
+        writer.write(Frame(Opcode.TEXT, b"x" * (MAX_BYTES + 1)).serialize(mask=True))
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        await until(lambda: site.disconnects == [(1006, "")])
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_an_application_that_just_returns_closes_the_connection(site: Any) -> None:

@@ -4,9 +4,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from realtime.engine import EngineInfo
-from realtime.metrics import Ending, Metrics
+from realtime.metrics import Metrics
 from realtime.refusal import RefusalCode
 from realtime.scheduler import TickReport
+from realtime.session import CloseKind
 from streams.types import Timings
 
 INFO = EngineInfo(
@@ -73,10 +74,10 @@ def test_sessions_are_counted_while_they_are_open_and_by_how_they_ended() -> Non
     metrics = Metrics(INFO)
     metrics.open_session()
     metrics.open_session()
-    metrics.end_session(Ending.IDLE)
+    metrics.end_session(CloseKind.EXPIRED)
     assert read(metrics, "omniweave_sessions") == 1
     assert read(metrics, "omniweave_sessions_opened_total") == 2
-    assert read(metrics, "omniweave_sessions_ended_total", how="idle") == 1
+    assert read(metrics, "omniweave_sessions_ended_total", how="expired") == 1
 
 
 def test_events_bytes_errors_and_refusals_are_counted() -> None:
