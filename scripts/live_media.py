@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from omniweave_client.pcm import SAMPLE_RATE_HZ, Samples
 from omniweave_client.wav import read_wav
@@ -24,10 +25,15 @@ SENTENCES = (
     "When the wind turns north again, we will mend the roof and paint the door.",
 )
 PAUSE_S = 0.8  # between sentences: longer than the silence that ends a turn
-FORMANTS_HZ = (650.0, 1_100.0, 2_500.0)  # of a neutral vowel; Peterson and Barney 1952, between /a/ and /ʌ/
-FORMANT_WIDTHS_HZ = (90.0, 110.0, 170.0)
+# The first three resonances of ah, ee, oo, eh and aw in men's speech, after Peterson and Barney 1952.
+VOWELS_HZ = ((730, 1_090, 2_440), (270, 2_290, 3_010), (300, 870, 2_240), (530, 1_840, 2_480), (570, 840, 2_410))
+FORMANT_WIDTHS_HZ = (80, 100, 150)
+FORMANT_GAINS = (1.0, 0.5, 0.25)
+BREATH = 0.1  # noise between syllables; without it, voice detectors doubt
 PITCH_HZ = 120.0
 SYLLABLES_PER_S = 4.0
+NUM_HARMONICS = 33  # to about 4 kHz
+PEAK = 0.4
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 240
 JPEG_QUALITY = 80
@@ -47,28 +53,40 @@ def speech(wav: Path | None) -> tuple[Samples, str]:
 
 
 def voiced_signal(seconds: float) -> Samples:
-    """Sounds like a voice to a voice detector, says nothing: a pulse train through three resonances, in syllables.
+    """Sounds like a voice to a voice detector, and says nothing: harmonics of a gliding pitch, shaped into vowels.
 
-    Harmonics of a slowly gliding 120 Hz pitch, weighted by the resonances of a neutral vowel and a falling glottal
-    slope, rise and fall four times a second.
+    Four syllables a second, each gliding from one vowel's resonances to the next, with breath between them. The same
+    every time.
     """
     time_s = np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    pitch_hz = PITCH_HZ * (1 + 0.1 * np.sin(2 * np.pi * 0.7 * time_s))
+    pitch_hz = PITCH_HZ * (1 + 0.12 * np.sin(2 * np.pi * 0.7 * time_s) + 0.05 * np.sin(2 * np.pi * 2.3 * time_s))
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
-    pcm = np.zeros_like(time_s)
-    for harmonic in range(1, 33):
-        pcm += _vowel_gain(harmonic * PITCH_HZ) / harmonic * np.sin(harmonic * phase)
-    syllables = 0.5 - 0.5 * np.cos(2 * np.pi * SYLLABLES_PER_S * time_s)
-    pcm *= 0.15 + 0.85 * syllables
-    loud: Samples = (0.4 * pcm / np.abs(pcm).max()).astype(np.float32)
+    syllable, progress = np.divmod(time_s * SYLLABLES_PER_S, 1.0)
+    formants_hz = _glide(syllable.astype(int), np.clip(2 * progress - 1, 0, 1))
+    voice = np.zeros_like(time_s)
+    for harmonic in range(1, NUM_HARMONICS + 1):
+        gain = _resonance(harmonic * pitch_hz, formants_hz)
+        voice += gain / math.sqrt(harmonic) * np.sin(harmonic * phase)
+    loudness = np.sqrt(np.sin(np.pi * progress))
+    voice *= 0.1 + 0.9 * loudness
+    breath = np.random.default_rng(0).standard_normal(len(time_s)) * (1 - loudness)
+    pcm = voice / np.abs(voice).max() + BREATH * breath
+    loud: Samples = (PEAK * pcm / np.abs(pcm).max()).astype(np.float32)
     return loud
 
 
-def _vowel_gain(frequency_hz: float) -> float:
-    return sum(
-        1 / math.hypot(1, (frequency_hz - centre_hz) / (width_hz / 2))
-        for centre_hz, width_hz in zip(FORMANTS_HZ, FORMANT_WIDTHS_HZ, strict=True)
-    )
+def _glide(syllable: NDArray[np.int_], blend: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Resonances [3, num_samples]: those of each syllable's vowel, blended with the next one's."""
+    vowels_hz = np.array(VOWELS_HZ, np.float64)
+    here, there = vowels_hz[syllable % len(vowels_hz)].T, vowels_hz[(syllable + 1) % len(vowels_hz)].T
+    return here * (1 - blend) + there * blend
+
+
+def _resonance(frequency_hz: NDArray[np.float64], formants_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    gain = np.zeros_like(frequency_hz)
+    for centre_hz, width_hz, height in zip(formants_hz, FORMANT_WIDTHS_HZ, FORMANT_GAINS, strict=True):
+        gain += height / np.hypot(1, (frequency_hz - centre_hz) / (width_hz / 2))
+    return gain
 
 
 def _synthesize(synthesizer: str, sentence: str) -> Samples:
