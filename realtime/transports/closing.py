@@ -13,7 +13,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 CLOSE_TIMEOUT_S = 5.0
-TLS_DRAIN_S = 0.5  # TLS has no half-close: this long for the client to read the close frame
+LINGER_S = 0.5  # a client that sent nothing for this long has read why it was refused
 
 
 class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -27,28 +27,27 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     def handle_parser_exception(self) -> None:
-        """Refuse what the client sent: say why, then read and discard until it hangs up or the deadline passes.
+        """Refuse what the client sent: say why, then read and discard until it is done sending or hangs up.
 
-        Closing at once with unread bytes in the socket would send a reset, which overtakes the close frame.
+        Closing at once with unread bytes in the socket would send a reset, which overtakes the close frame. Called
+        again for whatever comes after the first time.
         """
-        if self.close_sent:
-            return
-        close = self.conn.close_sent
-        if close is None:  # it did not even wait for the handshake
-            self.transport.abort()
-            return
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
-        self.close_sent = True
-        self.stop_keepalive()
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
-        else:
-            self.close_timer = self.loop.call_later(TLS_DRAIN_S, self.transport.close)
+        if not self.close_sent:
+            close = self.conn.close_sent
+            if close is None:  # it did not even wait for the handshake
+                self.transport.abort()
+                return
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+            self.close_sent = True
+            self.stop_keepalive()
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            if self.read_paused:
+                self.read_paused = False
+                self.transport.resume_reading()
+            self._give_up_after(CLOSE_TIMEOUT_S)
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
@@ -60,7 +59,7 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
             await super().run_asgi()
         finally:
             if not self.disconnected:
-                self._give_up_after(CLOSE_TIMEOUT_S + TLS_DRAIN_S)
+                self._give_up_after(CLOSE_TIMEOUT_S)
 
     def _give_up_after(self, seconds: float) -> None:
         """Closing waits for what is queued to be read; this does not."""
