@@ -41,6 +41,7 @@ class Answers:
         self._meter = UsageMeter()
         self._response: Response | None = None
         self._was_asked = False
+        self._tick_said = False  # whether this tick's outputs so far say something
         self._silent_ticks = 0
         self._is_muted = False  # what the engine says unasked is dropped until it pauses
         self._heard_from_us: int | None = None
@@ -87,6 +88,7 @@ class Answers:
     def deliver(self, output: TickOutput) -> None:
         """One output of the engine, whether or not somebody still waits for it."""
         is_unasked = output.response is None
+        self._tick_said = self._tick_said or _says_something(output)
         if is_unasked and self._response is None and _says_something(output) and not self._is_muted:
             self._start(self._unasked(), was_asked=False)
         is_ours = self._response is not None and self._is_for_active(output)
@@ -96,8 +98,9 @@ class Answers:
             self._context.finish(output.response)
         if is_ours:
             self._advance(output)
-        if output.done and is_unasked and not _says_something(output):
-            self._is_muted = False
+        if output.done:
+            self._is_muted = self._is_muted and (self._tick_said or not is_unasked)
+            self._tick_said = False
 
     def _is_for_active(self, output: TickOutput) -> bool:
         return output.response == self.active_id if self._was_asked else output.response is None
@@ -112,7 +115,7 @@ class Answers:
         elif self._response.is_full:
             self._stop("incomplete", "max_output_tokens")
         elif not self._was_asked and output.done:
-            self._silent_ticks = 0 if _says_something(output) else self._silent_ticks + 1
+            self._silent_ticks = 0 if self._tick_said else self._silent_ticks + 1
             if self._silent_ticks == SILENT_TICKS_TO_END:
                 self._end("completed")
 

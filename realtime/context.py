@@ -102,15 +102,18 @@ class Context:
             return False
         return self._is_due(num_heard) or (self._self_paced and self._is_stale)
 
-    def take(self, num_heard: int) -> tuple[Command, ...]:
-        """The commands of the next tick, which brings the sound heard to `num_heard` samples."""
+    def take(self, num_heard: int, num_heard_before: int) -> tuple[Command, ...]:
+        """The commands of the next tick, which brings the sound heard from `num_heard_before` samples to `num_heard`.
+
+        Commands come before the tick's sound, but for an answer, which comes after it.
+        """
         held = self._queue.take(hold_messages=True)
         if any(isinstance(command, Hold) for command in held):
             self._answering = None
         if self._must_wait:
             return held
         due = self._request if self._is_due(num_heard) else None
-        rewrite = self._rewrite_for(due)
+        rewrite = self._rewrite_for(due, num_heard_before)
         if rewrite is not None:
             self._queue.push(rewrite)
         if due is not None:
@@ -130,7 +133,7 @@ class Context:
     def _is_stale(self) -> bool:
         return self._past_changed or self._told != self._briefing
 
-    def _rewrite_for(self, due: Request | None) -> Rewrite | None:
+    def _rewrite_for(self, due: Request | None, num_heard: int) -> Rewrite | None:
         """The past anew, if whatever leaves now depends on it and the model was told otherwise."""
         briefing = due.briefing if due is not None else self._briefing
         history = due.history if due is not None else None
@@ -140,7 +143,7 @@ class Context:
             return None
         self._told = briefing
         self._past_changed = history is not None
-        return rewrite_of(briefing, self._conversation.as_messages() if history is None else history)
+        return rewrite_of(briefing, self._conversation.as_messages(num_heard) if history is None else history)
 
 
 def rewrite_of(briefing: Briefing, history: tuple[Message, ...]) -> Rewrite:

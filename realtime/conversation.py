@@ -11,7 +11,7 @@ import msgspec
 
 from realtime.errors import ProtocolError
 from realtime.items import FunctionCallItem, Item, MessageItem, OutputAudio, shown
-from realtime.messages import joined, message_of, num_media_bytes, without_media
+from realtime.messages import first_samples, joined, message_of, num_media_bytes, without_media
 from realtime.session_limits import SessionLimits
 from streams.types import Message
 
@@ -40,6 +40,7 @@ class _Entry:
     num_bytes: int
     spoken: Spoken | None = None
     cut_ms: int | None = None  # where the client truncated it
+    first_sample: int | None = None  # where its sound begins in the microphone's, if it came from there
 
 
 class Conversation:
@@ -86,10 +87,16 @@ class Conversation:
                 param="item",
             )
 
-    def insert(self, item: Item, message: Message | None, previous_item_id: str | None = None) -> str | None:
+    def insert(
+        self,
+        item: Item,
+        message: Message | None,
+        previous_item_id: str | None = None,
+        first_sample: int | None = None,
+    ) -> str | None:
         """Put `item` after another, at the end (None) or in front (`ROOT`). Returns the id before it, None if first."""
         self.check_new(item, previous_item_id)
-        entry = _Entry(item, message, _num_bytes(item, message))
+        entry = _Entry(item, message, _num_bytes(item, message), first_sample=first_sample)
         if previous_item_id is None or previous_item_id == self.last_id:
             previous_item_id = self.last_id
             self._entries[item.id] = entry
@@ -185,19 +192,23 @@ class Conversation:
             before = key
         return None
 
-    def as_messages(self) -> tuple[Message, ...]:
-        """The past as the model is told it again: all settled items, a call joined to the words before it."""
+    def as_messages(self, num_heard: int | None = None) -> tuple[Message, ...]:
+        """The past as the model is told it again: all settled items, a call joined to the words before it.
+
+        Of the microphone's sound only the first `num_heard` samples are past; what follows is still to be heard.
+        """
         messages: list[Message] = []
         for entry in self._entries.values():
-            if entry.message is None or not _is_settled(entry):
+            message = _heard(entry, num_heard)
+            if message is None or not _is_settled(entry):
                 continue
             if isinstance(entry.item, FunctionCallItem):
                 if entry.item.status == "incomplete":
                     continue
-                if messages and (together := joined(messages[-1], entry.message)):
+                if messages and (together := joined(messages[-1], message)):
                     messages[-1] = together
                     continue
-            messages.append(entry.message)
+            messages.append(message)
         return tuple(messages)
 
     def _find(self, item_id: str, code: str) -> _Entry:
@@ -205,6 +216,13 @@ class Conversation:
             return self._entries[item_id]
         except KeyError:
             raise ProtocolError(f"there is no item {_clip(item_id)}", code=code, param="item_id") from None
+
+
+def _heard(entry: _Entry, num_heard: int | None) -> Message | None:
+    """What of an entry is past."""
+    if entry.message is None or entry.first_sample is None or num_heard is None:
+        return entry.message
+    return first_samples(entry.message, num_heard - entry.first_sample)
 
 
 def _is_settled(entry: _Entry) -> bool:

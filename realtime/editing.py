@@ -47,7 +47,7 @@ class Editor:
         message = Message(pts_us, Role.USER, (AudioChunk(pts_us, turn.pcm),)) if turn.pcm is not None else None
         last_id = self._conversation.last_id
         self._send([ev.InputAudioBufferCommitted(item_id=item_id, previous_item_id=last_id)])
-        previous = self._conversation.insert(item, message)
+        previous = self._conversation.insert(item, message, first_sample=turn.first_sample)
         self._send(_announced(item, previous))
 
     def _insert(self, item: Item, message: Message | None, previous_item_id: str | None) -> None:

@@ -32,6 +32,10 @@ class VoiceTurn:
     end_ms: int
     pcm: Samples | None
 
+    @property
+    def first_sample(self) -> int:
+        return self.start_ms * SAMPLE_RATE_HZ // 1000
+
 
 class Listener:
     """`keeps_sound`: whether committed turns carry their sound, for models that can be told it again."""

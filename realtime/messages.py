@@ -66,6 +66,14 @@ def without_media(message: Message) -> Message | None:
     return Message(message.pts_us, message.role, parts) if parts else None
 
 
+def first_samples(message: Message, num_samples: int) -> Message | None:
+    """A message of one sound, cut after `num_samples`; None where nothing is left."""
+    (sound,) = message.parts
+    if num_samples <= 0 or not isinstance(sound, AudioChunk):
+        return None
+    return Message(message.pts_us, message.role, (AudioChunk(sound.pts_us, sound.pcm[:num_samples]),))
+
+
 def num_media_bytes(message: Message) -> int:
     """Bytes of the pictures and sounds a message keeps."""
     total = 0

@@ -250,7 +250,7 @@ class Session:
         tick = self._tick
         listens = self._setup.now_us() < self._microphone_until_us or self._listener.num_waiting > 0
         self._follow(self._listener.listen())
-        commands = self._context.take(self._listener.num_heard_after(listens))
+        commands = self._context.take(self._listener.num_heard_after(listens), self._listener.num_heard)
         self._tick += 1
         self._camera_waits = False
         if any(isinstance(command, Rewrite) for command in commands):

@@ -33,7 +33,7 @@ class Told:
         self.context.respond(Request(Respond(name), briefing or Briefing(), **fields))  # type: ignore[arg-type]
 
     def take(self, num_heard: int = EVER) -> list[str]:
-        return [describe(command) for command in self.context.take(num_heard)]
+        return [describe(command) for command in self.context.take(num_heard, num_heard)]
 
 
 def describe(command: Command) -> str:

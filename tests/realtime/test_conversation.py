@@ -10,6 +10,7 @@ from realtime.errors import ProtocolError
 from realtime.items import (
     FunctionCallItem,
     FunctionCallOutputItem,
+    InputAudio,
     InputImage,
     InputText,
     Item,
@@ -19,7 +20,7 @@ from realtime.items import (
 )
 from realtime.messages import message_of
 from realtime.session_limits import SessionLimits
-from streams.types import Message, Role, VideoFrame
+from streams.types import AudioChunk, Message, Role, VideoFrame
 
 
 def said(item_id: str, text: str = "hi", role: str = "user", status: str = "completed") -> MessageItem:
@@ -254,6 +255,18 @@ def test_what_is_unfinished_is_not_told() -> None:
     add(conversation, said("b", "half", role="assistant", status="in_progress"))
     add(conversation, FunctionCallItem(id="c", call_id="1", name="look", arguments="{", status="incomplete"))
     assert order(conversation) == "a"
+
+
+def test_sound_that_is_still_to_be_heard_is_not_past() -> None:
+    conversation = conversation_of("a")
+    sound = Message(0, Role.USER, (AudioChunk(0, np.ones(100, np.float32)),))
+    conversation.insert(MessageItem(id="b", role="user", content=(InputAudio(),)), sound, first_sample=1_000)
+
+    def heard(num_heard: int | None) -> list[int]:
+        parts = [message.parts[0] for message in conversation.as_messages(num_heard)[1:]]
+        return [len(part.pcm) for part in parts if isinstance(part, AudioChunk)]
+
+    assert (heard(1_000), heard(1_040), heard(5_000), heard(None)) == ([], [40], [100], [100])
 
 
 def test_an_answer_that_was_cut_off_is_told_as_far_as_it_went() -> None:
