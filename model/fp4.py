@@ -25,7 +25,6 @@ E2M1_MAX_EXPONENT = 2  # 6.0 = 1.5 * 2^2
 E4M3_MAX = 448.0
 E8M0_BIAS = 127
 E8M0_NAN = 255
-E4M3_NAN = 0x7F
 MIN_TENSOR_SCALE = 2.0**-126  # smallest normal float32
 
 
@@ -123,23 +122,24 @@ def encode_e4m3(values: Tensor) -> Tensor:
     return values.float().clamp(0.0, E4M3_MAX).to(torch.float8_e4m3fn).view(torch.uint8)
 
 
-def encode_scales(weight: Tensor, format: Fp4Format) -> tuple[Tensor, Tensor]:
-    """The formats' own choice of scales from each block's largest magnitude → (scales uint8, tensor_scale)."""
+def encode_scales(weight: Tensor, format: Fp4Format, tensor_scale: Tensor) -> Tensor:
+    """The formats' own choice of scales from each block's largest magnitude, uint8 [out, in / block]."""
     out, inp = weight.shape
     amax = weight.abs().reshape(out, inp // format.block, format.block).amax(dim=-1)
     if format is Fp4Format.MXFP4:
         # Section 6.3: floor(log2(amax)) less the largest element exponent. frexp's mantissa lies in [0.5, 1).
         exponents = torch.frexp(amax).exponent - 1 - E2M1_MAX_EXPONENT + E8M0_BIAS
         exponents = torch.where(amax > 0, exponents, 0).clamp(0, E8M0_NAN - 1)
-        return exponents.to(torch.uint8), torch.ones((), device=weight.device)
-    tensor_scale = tensor_scale_of(weight)
-    return encode_e4m3(amax.double() / (E2M1_MAX * tensor_scale.double())), tensor_scale
+        return exponents.to(torch.uint8)
+    return encode_e4m3(amax.double() / (E2M1_MAX * tensor_scale.double()))
 
 
-def tensor_scale_of(weight: Tensor) -> Tensor:
-    """NVFP4's tensor scale, float32 []: the largest magnitude becomes 6 * 448."""
-    amax = weight.abs().amax().float()
-    return torch.where(amax > 0, (amax / (E2M1_MAX * E4M3_MAX)).clamp_min(MIN_TENSOR_SCALE), 1.0)
+def choose_tensor_scale(weight: Tensor, format: Fp4Format, headroom: float = 1.0) -> Tensor:
+    """The tensor scale, float32 []. For NVFP4 the largest magnitude, times `headroom`, becomes 6 * 448; else 1."""
+    amax = weight.abs().amax().float() * headroom
+    if format is Fp4Format.MXFP4 or not bool(amax > 0):
+        return torch.ones((), device=weight.device)
+    return (amax / (E2M1_MAX * E4M3_MAX)).clamp_min(MIN_TENSOR_SCALE)
 
 
 def quantize_with_scales(weight: Tensor, format: Fp4Format, scales: Tensor, tensor_scale: Tensor) -> PackedFp4:
@@ -160,8 +160,8 @@ def quantize(weight: Tensor, format: Fp4Format) -> PackedFp4:
     weight = weight.detach().float()
     if not bool(torch.isfinite(weight).all()):
         raise ValueError("an FP4 weight must be finite, but this one holds NaN or infinity")
-    scales, tensor_scale = encode_scales(weight, format)
-    return quantize_with_scales(weight, format, scales, tensor_scale)
+    tensor_scale = choose_tensor_scale(weight, format)
+    return quantize_with_scales(weight, format, encode_scales(weight, format, tensor_scale), tensor_scale)
 
 
 def dequantize(packed: PackedFp4, dtype: torch.dtype = torch.float32) -> Tensor:
