@@ -25,6 +25,8 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self.writable.set()  # a close frame is a few bytes, and the last
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # a refusal is an answer too; the parent would log an error
 
     def handle_parser_exception(self) -> None:
         """Refuse what the client sent: say why, then read and discard until it is done sending or hangs up.

@@ -129,13 +129,14 @@ async def test_a_key_in_a_header_opens_a_session(keyed_server: Any, headers: dic
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 async def test_without_a_good_key_the_answer_is_401_with_the_error_body(
-    keyed_server: Any, headers: dict[str, str]
+    keyed_server: Any, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     status, error, answered = await refusal_of(keyed_server.address, additional_headers=headers)
     assert status == 401
     assert error["code"] == "invalid_api_key"
     assert error["type"] == "invalid_request_error"
     assert answered["WWW-Authenticate"] == "Bearer"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_page_from_elsewhere_may_not_use_a_server_without_keys(open_server: Any) -> None:
