@@ -55,6 +55,7 @@ class Answer:
         self.speaks = respond.speak
         self.sampling = respond.sampling
         self.finish: Finish | None = None
+        self.said: set[int] = set()  # ids drawn freely so far, for the repetition penalty
         self._tokenizer = tokenizer
         self._rules = rules
         self._classes = classes
@@ -67,6 +68,11 @@ class Answer:
         if respond.tool is not None:
             named = [tool for tool in respond.tools if respond.tool in ("", tool.name)]
             self._guide = CallGuide(0, named, tokenizer, classes)
+
+    @property
+    def guided(self) -> bool:
+        """Whether a function call is being written."""
+        return self._guide is not None
 
     def mask(self) -> Tensor:
         """Bool [V]: what may be drawn next."""
@@ -88,6 +94,7 @@ class Answer:
             return []
         else:
             appended = [drawn]
+            self.said.add(drawn)
             if drawn < self._tokenizer.vocab_size:  # the ids after it are pictures, not words
                 self._text += self._stream.push(drawn)
             self._watch_for_call()

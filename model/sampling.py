@@ -4,6 +4,7 @@ There is no generator state: the number drawn at (seed, tick, step, head) is the
 drawn, so replaying a session, alone or among others, or forking it in the middle, draws the same tokens.
 """
 
+from collections.abc import Collection
 from enum import IntEnum
 
 import torch
@@ -53,6 +54,15 @@ def draw(logits_V: Tensor, sampling: Sampling, at: float) -> int:
     nucleus = int((cumulative < sampling.top_p).sum()) + 1  # the smallest set that reaches top_p
     cumulative = cumulative[:nucleus]
     return int(ids[min(int(torch.searchsorted(cumulative, at * cumulative[-1], right=True)), len(cumulative) - 1)])
+
+
+def penalize(logits_V: Tensor, drawn_before: Collection[int], penalty: float) -> Tensor:
+    """Logits with the ids of `drawn_before` made less likely: positive ones divided by `penalty`, others multiplied."""
+    if penalty == 1.0 or not drawn_before:
+        return logits_V
+    ids = torch.tensor(sorted(drawn_before), device=logits_V.device)
+    before = logits_V[ids]
+    return logits_V.index_put((ids,), torch.where(before > 0, before / penalty, before * penalty))
 
 
 def _top(logits_V: Tensor, keep: int) -> tuple[Tensor, Tensor]:

@@ -113,11 +113,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a head's token is drawn. `temperature` 0 takes the most likely; `top_k` 0 and `top_p` 1 keep all."""
+    """How a head's token is drawn. `temperature` 0 takes the most likely; `top_k` 0 and `top_p` 1 keep all.
+
+    `repetition_penalty` above 1 makes tokens less likely that the same answer drew before (arXiv:1909.05858).
+    """
 
     temperature: float = 0.7
     top_k: int = 50
     top_p: float = 0.95
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 2.0:
@@ -126,6 +130,8 @@ class Sampling:
             raise ValueError(f"top_k must not be negative, got {self.top_k}")
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if not 1.0 <= self.repetition_penalty <= 2.0:
+            raise ValueError(f"repetition_penalty must be in [1, 2], got {self.repetition_penalty}")
 
 
 @dataclass(frozen=True, slots=True)

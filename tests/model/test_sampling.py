@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.sampling import draw, uniform
+from model.sampling import draw, penalize, uniform
 from streams.types import Sampling
 
 GREEDY = Sampling(temperature=0.0)
@@ -60,3 +60,9 @@ def test_equal_logits_are_drawn_by_id_whatever_the_truncation(count, at):
 def test_logits_without_meaning_are_refused(logits):
     with pytest.raises(ValueError, match="no token can be drawn"):
         draw(torch.tensor(logits), PLAIN, 0.5)
+
+
+def test_a_penalty_makes_what_was_drawn_less_likely_and_nothing_else():
+    logits = torch.tensor([2.0, -2.0, 3.0])
+    assert penalize(logits, {0, 1}, 2.0).tolist() == [1.0, -4.0, 3.0]
+    assert penalize(logits, {0, 1}, 1.0) is logits
