@@ -23,6 +23,7 @@ E2M1_MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # by the low three b
 E2M1_MAX = 6.0
 E2M1_MAX_EXPONENT = 2  # 6.0 = 1.5 * 2^2
 E4M3_MAX = 448.0
+E4M3_NAN = 0x7F
 E8M0_BIAS = 127
 E8M0_NAN = 255
 MIN_TENSOR_SCALE = 2.0**-126  # smallest normal float32
