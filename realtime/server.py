@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -34,6 +34,7 @@ from realtime.host import SessionHost
 from realtime.ids import Ids
 from realtime.limits import ConnectionGate
 from realtime.metrics import CONTENT_TYPE, Metrics
+from realtime.model_list import encode_model_list
 from realtime.refusal import Refusal, RefusalCode
 from realtime.session_patch import SessionPatch
 from realtime.transports.closing import ClosingWebSocketProtocol
@@ -179,6 +180,12 @@ class Site:
             return self.refuse(request, caller)
         return Response(self.metrics.encode(), headers={"Content-Type": CONTENT_TYPE})
 
+    async def models(self, request: Request) -> Response:
+        caller = self.identify(request)
+        if isinstance(caller, Refusal):
+            return self.refuse(request, caller)
+        return Response(encode_model_list(self.host.info), media_type="application/json")
+
     async def status_page(self, request: Request) -> Response:
         info = self.host.info
         return PlainTextResponse(
@@ -205,11 +212,12 @@ def build_app(site: Site) -> Starlette:
         WebSocketRoute("/v1/realtime/", site.realtime),
         Route("/v1/realtime", site.upgrade_required),
         Route("/v1/realtime/client_secrets", site.client_secrets, methods=["POST"]),
+        Route("/v1/models", site.models),
         Route("/healthz", site.healthz),
         Route("/metrics", site.show_metrics),
     ]
     if site.config.browser_dir is not None:
-        routes.append(Mount("/", StaticFiles(directory=site.config.browser_dir, html=True)))
+        routes.append(Mount("/", _Pages(directory=site.config.browser_dir, html=True)))
     else:
         routes.append(Route("/", site.status_page))
     cors = Middleware(
@@ -221,6 +229,15 @@ def build_app(site: Site) -> Starlette:
         expose_headers=("Location",),
     )
     return Starlette(routes=routes, middleware=[cors], lifespan=lifespan)
+
+
+class _Pages(StaticFiles):
+    """Files that a browser asks about each time: modules of two versions do not fit together."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 class Server(uvicorn.Server):

@@ -262,6 +262,17 @@ def test_a_ready_server_says_so(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ready"}
 
 
+def test_the_model_list_says_what_the_model_can_do(http: httpx.Client) -> None:
+    (model,) = http.get("/v1/models").json()["data"]
+    abilities = {"hears": True, "sees": True, "speaks": True, "draws": True, "self_paced": True, "voices": ["echo"]}
+    assert (model["id"], model["object"], model["omniweave"]) == ("echo", "model", abilities)
+
+
+def test_the_model_list_needs_a_key_where_the_server_does(keyed_http: httpx.Client) -> None:
+    assert keyed_http.get("/v1/models").status_code == 401
+    assert keyed_http.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
 def test_the_front_page_says_what_runs_where_there_is_no_browser_client(http: httpx.Client) -> None:
     assert "serves echo" in http.get("/").text
 
@@ -272,7 +283,9 @@ def test_a_browser_client_is_served_from_its_directory(start_server: Callable[..
     server = start_server(echo_server(browser_dir=tmp_path))
     with httpx.Client(base_url=f"http://{server.address}") as http:
         assert http.get("/").text == "<title>client</title>"
-        assert http.get("/app.js").headers["content-type"].startswith("text/javascript")
+        module = http.get("/app.js")
+        assert module.headers["content-type"].startswith("text/javascript")
+        assert module.headers["cache-control"] == "no-cache", "modules of two versions do not fit together"
         assert http.get("/../config.py").status_code == 404
         assert http.get("/healthz").json() == {"status": "ready"}
     server.close()
