@@ -64,6 +64,13 @@ class Network(nn.Module):
             if not abilities.sees and self.vision is not None:
                 self.vision.projection.weight.zero_()
 
+    def prepare_for_inference(self) -> None:
+        """No gradients, no training-time parametrisation."""
+        self.eval()
+        self.requires_grad_(False)
+        if self.audio_codec is not None:
+            self.audio_codec.fold_weight_norm()
+
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def see(self, rgb: Pixels) -> Tensor:

@@ -1,0 +1,115 @@
+"""From a checkpoint on disk to an engine that is ready to step."""
+
+import hashlib
+import json
+import logging
+import platform
+from pathlib import Path
+
+import torch
+
+from model.backends import Backend, install, native_decoder, text_head
+from model.cache import SlotCache
+from model.checkpoint import load_checkpoint
+from model.config import ModelConfig
+from model.engine import CachedDecoder, ModelEngine
+from model.kernels.native import NativePool, choose_isa
+from model.kernels.native_abi import NativeUnavailable, load
+from model.network import Network
+from model.tokenizers.text import BpeTokenizer, ByteTokenizer, SentencePieceTokenizer, TextTokenizer
+from streams.types import EngineInfo
+
+AUTO = "auto"
+VOICES = ("default",)
+
+logger = logging.getLogger(__name__)
+
+
+def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, num_threads: int = 2) -> ModelEngine:
+    """Load a checkpoint directory. Raises ValueError or OSError saying what is wrong with it.
+
+    `backend` is a name of `Backend`, or "auto" for the native kernel where it runs. Sets torch's thread count.
+    """
+    chosen = choose_backend(backend)
+    torch.set_num_threads(num_threads)
+    checkpoint = load_checkpoint(weights)
+    config = ModelConfig.from_json(checkpoint.model)
+    tokenizer = load_tokenizer(weights, config)
+    network = Network(config, with_decoder=chosen is not Backend.NATIVE)
+    network.init(checkpoint.init_seed)
+    tensors = checkpoint.tensors
+    install(network, tensors, chosen)
+    network.prepare_for_inference()
+
+    is_native = chosen is Backend.NATIVE
+    cache_dtype = torch.bfloat16 if is_native else torch.float32
+    cache = SlotCache(config.decoder, max_sessions, config.tick.cache_positions, cache_dtype)
+    pool = NativePool(num_threads) if is_native else None
+    network.text_head.text = text_head(network, tensors, chosen, pool)
+    decoder: CachedDecoder
+    if pool is not None:
+        decoder = native_decoder(config.decoder, tensors, cache, pool)
+    else:
+        assert network.decoder is not None, "built with its decoder above"
+        decoder = network.decoder
+    abilities = config.abilities
+    info = EngineInfo(
+        name=config.name,
+        max_sessions=max_sessions,
+        max_steps_per_tick=config.tick.max_steps,
+        weights_hash=checkpoint.weights_hash,
+        build_hash=build_hash(chosen),
+        backend=f"{chosen}-{choose_isa().value}" if is_native else str(chosen),
+        hears=abilities.hears,
+        sees=abilities.sees,
+        speaks=abilities.speaks,
+        draws=abilities.draws,
+        self_paced=abilities.self_paced,
+        voices=VOICES if abilities.speaks else (),
+    )
+    return ModelEngine(network, decoder, cache, tokenizer, info)
+
+
+def choose_backend(name: str) -> Backend:
+    """The backend of this name; for "auto" the native one, or with one warning the next best."""
+    if name != AUTO:
+        chosen = Backend(name)
+        if chosen is Backend.NATIVE:
+            load()
+        return chosen
+    try:
+        load()
+    except NativeUnavailable as error:
+        logger.warning("%s. Running plain torch instead, which is several times slower.", error)
+        return Backend.DEQUANTIZED
+    return Backend.NATIVE
+
+
+def load_tokenizer(weights: Path, config: ModelConfig) -> TextTokenizer:
+    """The text tokenizer stored beside the weights; bytes where none is stored."""
+    tokenizer: TextTokenizer
+    if (weights / "tokenizer.json").is_file():
+        tokenizer = BpeTokenizer.load(weights / "tokenizer.json")
+    elif (weights / "tokenizer.model").is_file():
+        tokenizer = SentencePieceTokenizer.load(weights / "tokenizer.model")
+    else:
+        tokenizer = ByteTokenizer()
+    if tokenizer.vocab_size > config.vocab.text:
+        raise ValueError(f"the tokenizer in {weights} has {tokenizer.vocab_size} ids, the model {config.vocab.text}")
+    return tokenizer
+
+
+def build_hash(backend: Backend) -> str:
+    """What besides weights and inputs decides the bits of an output: our sources, torch, the kernel, the processor."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for folder in (package, package.parent / "streams"):
+        for path in sorted(folder.rglob("*.py")):
+            if "training" not in path.parts:
+                digest.update(path.relative_to(package.parent).as_posix().encode() + path.read_bytes())
+    if backend is Backend.NATIVE:
+        for path in sorted((package / "kernels" / "native").glob("*.*")):
+            digest.update(path.read_bytes())
+    facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.machine(), str(backend))
+    digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()
