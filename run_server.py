@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with listener:
             engine = load(config.engine)
+            listener.listen()  # so that whoever reads what follows can connect at once
             print(banner(config, engine.info, listener.getsockname()[1]), flush=True)
             build_server(config, engine, server_version=server_version()).run(sockets=[listener])
     except KeyboardInterrupt:

@@ -108,6 +108,7 @@ class SessionHost:
     async def dismiss(self) -> None:
         """Admit nobody any more and tell everybody to go. Returns once they have, or after `FAREWELL_S`."""
         self._stopping = True
+        logger.info("stopping: %d sessions end", len(self._sessions))
         for session in list(self._sessions.values()):
             session.close(CloseKind.SHUTDOWN, "the server is stopping")
         with suppress(TimeoutError):
@@ -132,7 +133,7 @@ class SessionHost:
     # --- a session's life -------------------------------------------------------------------------------------------
 
     async def open(self, patch: SessionPatch, notify: Callable[[], None]) -> Session | Refusal:
-        """A session that ticks, or why there is none. `close` takes it back."""
+        """A session that ticks and has greeted its client, or why there is none. `close` takes it back."""
         reason = self.unready_reason()
         if reason is not None:
             return Refusal(RefusalCode.NOT_READY, f"No session now: {reason}.", retry_after_s=RETRY_AFTER_S)
@@ -159,7 +160,12 @@ class SessionHost:
             wake=self._scheduler.wake,
             notify=notify,
         )
-        session = Session(setup)
+        try:
+            session = Session(setup)
+        except BaseException:
+            self._spawn(self._worker.close(name))
+            raise
+        session.start()
         self._sessions[name] = session
         self._scheduler.add(session)
         self._metrics.open_session()

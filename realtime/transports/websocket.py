@@ -68,7 +68,6 @@ class WebSocketTransport:
 
     async def run(self) -> None:
         """Carry events both ways until the session or the connection is over, then close what is left of both."""
-        self._session.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(self._receive())
