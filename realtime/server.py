@@ -191,7 +191,10 @@ class Site:
         return PlainTextResponse(
             f"OmniWeave Realtime serves {info.name} ({info.backend}).\n"
             f"{self.host.num_present} of {info.max_sessions} sessions.\n\n"
-            "/v1/realtime  the Realtime API, over WebSocket\n/healthz      whether it works\n/metrics      counters\n"
+            "/v1/realtime  the Realtime API, over WebSocket\n"
+            "/v1/models    what the model can do\n"
+            "/healthz      whether it works\n"
+            "/metrics      counters\n"
         )
 
 

@@ -193,7 +193,16 @@ async def test_a_client_secret_is_issued_and_opens_a_session(client: AsyncOpenAI
         assert created.session.instructions == "Be brief."
 
 
+async def test_the_model_is_listed_with_what_it_can_do(client: AsyncOpenAI) -> None:
+    (model,) = [model async for model in client.models.list()]
+    assert model.id == "echo"
+    assert model.model_extra is not None
+    assert model.model_extra["omniweave"]["hears"] is True
+
+
 async def test_a_wrong_key_is_an_authentication_error(server: Any) -> None:
     async with AsyncOpenAI(api_key="wrong", base_url=f"http://{server.address}/v1", max_retries=0) as client:
         with pytest.raises(AuthenticationError, match="not one of this server's"):
             await client.realtime.client_secrets.create()
+        with pytest.raises(AuthenticationError):
+            await client.models.list()
