@@ -102,6 +102,11 @@ class Session:
         """Session time: where the next tick begins."""
         return self._tick * TICK_US
 
+    @property
+    def unheard_samples(self) -> int:
+        """Sound that waits for a tick to take it."""
+        return self._listener.num_waiting
+
     def start(self) -> None:
         """Greet the client. Events that came before are answered after."""
         self._send([ev.SessionCreated(session=session_object(self._config))])
@@ -154,6 +159,10 @@ class Session:
             self._camera.push(VideoFrame(self.pts_us, rgb))
             self._camera_waits = True
             self._after_change()
+
+    def tell(self, events: Sequence[ServerEvent]) -> None:
+        """Events that the transport has to add: what it plays by itself, what it could not carry."""
+        self._send(events)
 
     def _do(self, event: ClientEvent) -> None:
         match event:
