@@ -290,7 +290,7 @@ def is_quantizable(name: str, shape: tuple[int, ...], format: Fp4Format) -> bool
 
 
 def convert(source: Path, target: Path, format: Fp4Format) -> None:
-    """Put a checkpoint's large matrices into `format` without calibration data; those in it already stay as they are."""
+    """Put a checkpoint's large matrices into `format` without calibration data; those already in it stay."""
     if source.resolve() == target.resolve():
         raise ValueError(f"cannot convert {source} onto itself")
     checkpoint = load_checkpoint(source)

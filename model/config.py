@@ -13,7 +13,7 @@ from model.encoders.audio import AudioEncoderConfig
 from model.encoders.vision import VisionConfig
 from model.tokenizers.audio_codec import CodecConfig
 from model.tokenizers.image_vq import ImageVQConfig
-from streams.types import Sampling
+from streams.types import Sampling, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ class EncodingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What the weights were trained for. An output the model was not trained for stays at No Output.
+    """What the weights were trained for; `self_paced` is deciding for themselves when to answer.
 
-    `self_paced`: trained to decide for itself when to answer. `predicts_at_inputs`: trained to predict from received
-    sound and pictures; otherwise the heads keep reading the last text position while those go by.
+    An output they were not trained for stays at No Output. A stream they were not trained to read is tokenized and
+    recorded like any other, but the decoder passes it over.
     """
 
     writes: bool = True
@@ -115,7 +115,12 @@ class Abilities:
     speaks: bool = False
     draws: bool = False
     self_paced: bool = False
-    predicts_at_inputs: bool = False
+
+    @property
+    def streams_read(self) -> frozenset[Stream]:
+        """What the decoder takes in."""
+        unread = ({Stream.AUDIO_IN} if not self.hears else set()) | ({Stream.IMAGE_IN} if not self.sees else set())
+        return frozenset(set(Stream) - unread)
 
 
 @dataclass(frozen=True, slots=True)

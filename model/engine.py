@@ -182,8 +182,10 @@ class ModelEngine:
     def _apply(self, tick: _Tick, action: Action) -> None:
         sequence = tick.sequence
         match action:
-            case TokenBlock():
+            case TokenBlock() if action.stream in self._abilities.streams_read:
                 sequence.push(action, self._network.embedding.embed_block(action))
+            case TokenBlock():
+                pass  # received and recorded, but the decoder was never trained to read it
             case Clear():
                 self._end_answer(tick, Finish.HELD)
                 self._cache.clear(sequence.slot)
@@ -209,9 +211,7 @@ class ModelEngine:
         shares: list[tuple[_Tick, Appended]] = []
         for tick in ticks:
             if tick.failure is None:
-                share = tick.sequence.take(
-                    self._config.tick.max_positions, self._cache, read_any=self._abilities.predicts_at_inputs
-                )
+                share = tick.sequence.take(self._config.tick.max_positions, self._cache)
                 if share is not None:
                     shares.append((tick, share))
         if not shares:
@@ -221,12 +221,11 @@ class ModelEngine:
         hidden_ND = self._decoder.forward_cached(x_ND, rows, self._cache)
         start = 0
         for tick, share in shares:
-            if share.read is not None:
-                tick.sequence.hidden = hidden_ND[start + share.read]
+            start += len(share.rows)
+            tick.sequence.hidden = hidden_ND[start - 1]
             tick.evicted += share.evicted
             for stream, count in share.num_by_stream.items():
                 tick.num_by_stream[stream] += count
-            start += len(share.rows)
 
     # --- what comes out ----------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """Every part of one model, composed: embedding, decoder, heads, tokenizers and encoders.
 
-What a checkpoint does not hold is built from a seed. Streams the weights were never trained for carry neutral content:
-their positions exist, with their time and place, and say nothing.
+What a checkpoint does not hold is built from a seed.
 
 Shape legend: N rows, D model width, V joint vocabulary, K codebooks.
 """
@@ -55,14 +54,6 @@ class Network(nn.Module):
         """Fill every weight from `seed`."""
         init_weights(self, seed)
         self.embedding.reset_fuse()
-        abilities = self.config.abilities
-        with torch.no_grad():
-            if not abilities.hears:
-                self.embedding.audio.table.weight.zero_()
-            if not abilities.draws:
-                self.embedding.extra.weight.zero_()
-            if not abilities.sees and self.vision is not None:
-                self.vision.projection.weight.zero_()
 
     def prepare_for_inference(self) -> None:
         """No gradients, no training-time parametrisation."""

@@ -24,9 +24,7 @@ CHAT = ChatTemplateConfig()
 TEXT_SAMPLING = Sampling(temperature=0.2, top_k=50, top_p=0.9, repetition_penalty=1.1)  # SmolLM2, and fewer loops
 AUDIO_SAMPLING = Sampling(temperature=0.7, top_k=0, top_p=1.0)
 TEXT_ONLY = Abilities()
-EVERYTHING = Abilities(
-    writes=True, hears=True, sees=True, speaks=True, draws=True, self_paced=True, predicts_at_inputs=True
-)
+EVERYTHING = Abilities(writes=True, hears=True, sees=True, speaks=True, draws=True, self_paced=True)
 
 
 def tiny() -> ModelConfig:

@@ -14,9 +14,6 @@ from model.answer import Answer
 from model.cache import Rows, SlotCache
 from streams.types import Stream, TokenBlock
 
-# The heads of a model that does not predict at inputs read these streams only.
-TEXT_STREAMS = (Stream.TEXT_IN, Stream.TEXT_IMAGE_OUT)
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -40,12 +37,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """One session's share of a forward pass. `read` is the row the heads will read, None where no row is one."""
+    """One session's share of a forward pass. The heads read its last row."""
 
     x: Tensor
     rows: Rows
     evicted: tuple[int, ...]
-    read: int | None
     num_by_stream: dict[Stream, int]
 
 
@@ -57,7 +53,6 @@ class SequenceState:
     seed: int
     voice: object  # the audio decoder's streaming state
     pending: deque[Chunk] = field(default_factory=deque)
-    waiting: deque[Chunk] = field(default_factory=deque)  # sound and pictures that came while a text model wrote
     hidden: Tensor | None = None  # [D], what the heads read
     answer: Answer | None = None
     free: bool = False  # a self-paced model answers when it wants
@@ -67,7 +62,6 @@ class SequenceState:
     def clear(self) -> None:
         """Forget all tokens. Who may speak is not a token, nor is the open answer."""
         self.pending.clear()
-        self.waiting.clear()
         self.hidden = None
         self.next_position = dict.fromkeys(Stream, 0)
         self.canvas.clear()
@@ -76,15 +70,11 @@ class SequenceState:
         """Queue a block's decoder inputs."""
         self.pending.append(Chunk(x, block.tick, block.stream, block.pinned))
 
-    def take(self, budget: int, cache: SlotCache, *, read_any: bool) -> Appended | None:
+    def take(self, budget: int, cache: SlotCache) -> Appended | None:
         """Give up to `budget` pending inputs rows in the cache. None where nothing waits.
 
-        `read_any` says that the model was trained to predict from sound and pictures. Any other model loses its thread
-        when they come between its words, so they wait until its answer ends.
         At most half a slot can be pinned: what a longer prefix holds beyond that slides out like any other position.
         """
-        if not read_any:
-            self._keep_words_together()
         chunks: list[Chunk] = []
         while self.pending and budget > 0:
             chunk = self.pending.popleft()
@@ -96,25 +86,15 @@ class SequenceState:
         if not chunks:
             return None
         ticks: list[int] = []
-        num_pinned, read = 0, None
+        num_pinned = 0
         num_by_stream = dict.fromkeys(Stream, 0)
         for chunk in chunks:
             if chunk.pinned and num_pinned == len(ticks):
                 num_pinned += len(chunk)
             ticks += [chunk.tick] * len(chunk)
             num_by_stream[chunk.stream] += len(chunk)
-            if read_any or chunk.stream in TEXT_STREAMS:
-                read = len(ticks) - 1
         pinnable = max(cache.capacity // 2 - cache.num_pinned(self.slot), 0)
         if cache.num_pinned(self.slot) < cache.length(self.slot):
             pinnable = 0
         rows, evicted = cache.append(self.slot, ticks, min(num_pinned, pinnable))
-        return Appended(torch.cat([chunk.x for chunk in chunks]), rows, evicted, read, num_by_stream)
-
-    def _keep_words_together(self) -> None:
-        if self.answer is None:
-            self.pending.extendleft(reversed(self.waiting))
-            self.waiting.clear()
-            return
-        self.waiting.extend(chunk for chunk in self.pending if chunk.stream not in TEXT_STREAMS)
-        self.pending = deque(chunk for chunk in self.pending if chunk.stream in TEXT_STREAMS)
+        return Appended(torch.cat([chunk.x for chunk in chunks]), rows, evicted, num_by_stream)

@@ -14,6 +14,12 @@ namespace {
 
 using namespace ow;
 
+constexpr int kKeysAhead = 32;
+
+inline void prefetch(const void* p, size_t num_bytes) {
+  for (size_t i = 0; i < num_bytes; i += 64) __builtin_prefetch((const char*)p + i);
+}
+
 constexpr int kSectionDims = 32;  // dimensions held in two F16, the second zero-padded where only 16 are left
 
 // How a head's vector is loaded: 32 dimensions in two F16, each cache type in the order that loads fastest.
@@ -65,7 +71,10 @@ template <typename Kv, int kSections, int kQueries>
 inline void score(const AttendArgs& args, const float* q, int sections_, int num_keys, float* scores) {
   const int sections = kSections ? kSections : sections_;
   const auto* keys = static_cast<const typename Kv::Element*>(args.kv.k);
+  const auto* values = static_cast<const typename Kv::Element*>(args.kv.v);
   for (int start = 0; start < num_keys; start += 16) {
+    prefetch(keys + int64_t(start + kKeysAhead) * args.d_head, 16 * sizeof(*keys) * args.d_head);
+    prefetch(values + int64_t(start) * args.d_head, 16 * sizeof(*keys) * args.d_head);
     F16 fours[kQueries][4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
@@ -112,8 +121,11 @@ inline void soften(float* scores, int num_keys, float* most, float* weight_sum) 
 template <typename Kv, int kSections, int kQueries>
 inline void weigh(const AttendArgs& args, const float* weights, int begin, int end, F16 (*acc)[2 * kSections]) {
   const auto* values = static_cast<const typename Kv::Element*>(args.kv.v);
+  const auto* next_keys = static_cast<const typename Kv::Element*>(args.kv.k) + int64_t(kChunkKeys) * args.d_head;
   for (int key = begin; key < end; ++key) {
     F16 v[2 * kSections];
+#pragma GCC unroll 4
+    for (int s = 0; s < kSections; ++s) __builtin_prefetch(next_keys + int64_t(key) * args.d_head + s * 32);
 #pragma GCC unroll 4
     for (int s = 0; s < kSections; ++s)
       Kv::load_section(values + int64_t(key) * args.d_head + s * kSectionDims,

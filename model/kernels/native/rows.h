@@ -73,71 +73,51 @@ void rotate(float* __restrict x, const float* __restrict cos, const float* __res
   }
 }
 
-// The largest magnitude, compared as bits so that NaN counts as largest of all.
-inline float magnitude(const float* x, int count) {
-  uint32_t most = 0;
-  for (int i = 0; i < count; ++i) {
-    uint32_t bits;
-    memcpy(&bits, x + i, 4);
-    bits &= 0x7FFFFFFFu;
-    most = bits > most ? bits : most;
-  }
-  float m;
-  memcpy(&m, &most, 4);
-  return m;
+// How values are divided into steps of `most` / `limit`. Values that are not finite get a NaN step and zeros.
+struct Steps {
+  bool usable;
+  F16 per_unit;
+  float step;
+
+  Steps(float most, float limit)
+      : usable(most >= kTiny && most <= 3.4028234e38f),
+        per_unit(splat(usable ? limit / most : 0.0f)),
+        step(usable ? most / limit : most < kTiny ? 0.0f : NAN) {}
+  F16 count(F16 x) const { return usable ? round(mul(x, per_unit)) : splat(0.0f); }
+};
+
+// 16 inputs of one block, as whole numbers of steps.
+inline void store_steps(F16 whole, ActivationBlock<1>& block, int half) {
+  block.offset[0][half] = -12 * store_int8(block.q[0] + 16 * half, whole);
 }
 
-inline int32_t total(const int8_t* q, int count) {
-  int32_t s = 0;
-  for (int i = 0; i < count; ++i) s += q[i];
-  return s;
+inline void store_steps(F16 whole, ActivationBlock<2>& block, int half) {
+  const F16 high = round(mul(whole, splat(1.0f / 256.0f)));
+  block.offset[0][half] = -12 * store_int8(block.q[0] + 16 * half, high);
+  block.offset[1][half] = -12 * store_int8(block.q[1] + 16 * half, fma(high, splat(-256.0f), whole));
 }
 
-// Whole numbers within +-`limit` and the step between them. A block that is not finite gets a NaN step.
-inline float round_to_steps(const float* x, int count, float limit, float* rounded) {
-  const float most = magnitude(x, count);
-  const bool usable = most >= kTiny && most <= 3.4028234e38f;
-  const F16 inverse = splat(usable ? limit / most : 0.0f);
-  for (int i = 0; i < count; i += 16) store(rounded + i, usable ? round(mul(load(x + i), inverse)) : splat(0.0f));
-  if (usable) return most / limit;
-  return most < kTiny ? 0.0f : NAN;
-}
-
-inline void quantize_block(const float* x, ActivationBlock<1>& block) {
-  float rounded[kBlockIns];
-  block.scale = round_to_steps(x, kBlockIns, 127.0f, rounded);
-  for (int i = 0; i < kBlockIns; ++i) block.q[0][i] = int8_t(int32_t(rounded[i]));
-}
-
-inline void quantize_block(const float* x, ActivationBlock<2>& block) {
-  float rounded[kBlockIns];
-  block.scale = round_to_steps(x, kBlockIns, 32512.0f, rounded);  // 127 * 256: the high byte stays within +-127
-  for (int i = 0; i < kBlockIns; ++i) {
-    const int32_t q = int32_t(rounded[i]), high = (q + 128) >> 8;
-    block.q[0][i] = int8_t(high);
-    block.q[1][i] = int8_t(q - high * 256);
-  }
+template <int kParts>
+inline void quantize_block(F16 first, F16 second, ActivationBlock<kParts>& block) {
+  const float limit = kParts == 1 ? 127.0f : 32512.0f;  // 127 * 256: the high byte stays within +-127
+  const Steps steps(largest_magnitude(larger_magnitude(first, second)), limit);
+  store_steps(steps.count(first), block, 0);
+  store_steps(steps.count(second), block, 1);
+  for (int part = 0; part < kParts; ++part) block.offset[part][2] = block.offset[part][0] + block.offset[part][1];
+  block.scale = steps.step;
 }
 
 template <int kParts>
 void quantize(const float* x, int64_t num_ins, void* out) {
   auto* blocks = static_cast<ActivationBlock<kParts>*>(out);
-  for (int64_t start = 0; start < num_ins; start += kBlockIns, ++blocks) {
-    const int64_t left = num_ins - start;
-    float padded[kBlockIns] = {};
-    if (left < kBlockIns) memcpy(padded, x + start, size_t(left) * sizeof(float));
-    quantize_block(left < kBlockIns ? padded : x + start, *blocks);
-    for (int part = 0; part < kParts; ++part) {
-      const int32_t first = total(blocks->q[part], 16), second = total(blocks->q[part] + 16, 16);
-      blocks->offset[part][0] = -12 * first;
-      blocks->offset[part][1] = -12 * second;
-      blocks->offset[part][2] = -12 * (first + second);
-    }
+  for (int64_t i = 0; i < num_ins; i += kBlockIns, ++blocks) {
+    const F16 second = num_ins - i > 16 ? load_some(x + i + 16, num_ins - i - 16) : splat(0.0f);
+    quantize_block(load_some(x + i, num_ins - i), second, *blocks);
   }
 }
 
 // To nearest, ties to even; NaN stays NaN.
-void store_bf16(const float* x, int d_head, void* out, float*) {
+void store_bf16_kv(const float* x, int d_head, void* out, float*) {
   auto* bits = static_cast<uint16_t*>(out);
   for (int i = 0; i < d_head; ++i) {
     uint32_t u;
@@ -147,17 +127,12 @@ void store_bf16(const float* x, int d_head, void* out, float*) {
   }
 }
 
-void store_int8(const float* x, int d_head, void* out, float* scale) {
-  auto* q = static_cast<int8_t*>(out);
-  const float most = magnitude(x, d_head);
-  const bool usable = most >= kTiny && most <= 3.4028234e38f;
-  const F16 inverse = splat(usable ? 127.0f / most : 0.0f);
-  *scale = usable ? most / 127.0f : most < kTiny ? 0.0f : NAN;
-  for (int i = 0; i < d_head; i += 16) {
-    float rounded[16];
-    store(rounded, round(mul(load(x + i), inverse)));
-    for (int j = 0; j < 16; ++j) q[i + j] = usable ? int8_t(int32_t(rounded[j])) : 0;
-  }
+void store_int8_kv(const float* x, int d_head, void* out, float* scale) {
+  F16 most = splat(0.0f);
+  for (int i = 0; i < d_head; i += 16) most = larger_magnitude(most, load(x + i));
+  const Steps steps(largest_magnitude(most), 127.0f);
+  for (int i = 0; i < d_head; i += 16) store_int8(static_cast<int8_t*>(out) + i, steps.count(load(x + i)));
+  *scale = steps.step;
 }
 
 }  // namespace

@@ -50,6 +50,31 @@ inline float largest(F16 a) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
+inline __m256i magnitude_bits(__m256 a) {
+  return _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7FFFFFFF));
+}
+inline __m256 larger_magnitude(__m256 a, __m256 b) {
+  return _mm256_castsi256_ps(_mm256_max_epu32(magnitude_bits(a), magnitude_bits(b)));
+}
+inline F16 larger_magnitude(F16 a, F16 b) { return {larger_magnitude(a.lo, b.lo), larger_magnitude(a.hi, b.hi)}; }
+inline float largest_magnitude(F16 a) {
+  const __m256i eight = _mm256_max_epu32(magnitude_bits(a.lo), magnitude_bits(a.hi));
+  const __m128i four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xB1))));
+}
+
+inline int32_t store_int8(int8_t* p, F16 whole) {
+  const __m256i lo = _mm256_cvtps_epi32(whole.lo), hi = _mm256_cvtps_epi32(whole.hi);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xD8);
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128((__m128i*)p, bytes);
+  const __m256i eight = _mm256_add_epi32(lo, hi);
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xB1)));
+}
+
 // [four sums of a, four of b] of two vectors whose halves were added already.
 inline __m256 sum_pair(F16 a, F16 b) {
   const __m256 x = _mm256_add_ps(a.lo, a.hi), y = _mm256_add_ps(b.lo, b.hi);

@@ -38,6 +38,22 @@ inline float sum(F16 a) {
 
 inline float largest(F16 a) { return _mm512_reduce_max_ps(a.v); }
 
+inline __m512i magnitude_bits(F16 a) {
+  return _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7FFFFFFF));
+}
+inline F16 larger_magnitude(F16 a, F16 b) {
+  return {_mm512_castsi512_ps(_mm512_max_epu32(magnitude_bits(a), magnitude_bits(b)))};
+}
+inline float largest_magnitude(F16 a) {
+  return _mm512_cvtss_f32(_mm512_castsi512_ps(_mm512_set1_epi32(int(_mm512_reduce_max_epu32(magnitude_bits(a))))));
+}
+
+inline int32_t store_int8(int8_t* p, F16 whole) {
+  const __m512i wide = _mm512_cvtps_epi32(whole.v);
+  _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(wide));
+  return _mm512_reduce_add_epi32(wide);
+}
+
 // Sums of four vectors down to four lanes each: lanes 4i..4i+3 hold those of a_i.
 inline F16 sum_to_four(F16 a0, F16 a1, F16 a2, F16 a3) {
   const __m512 a01 = _mm512_add_ps(_mm512_shuffle_f32x4(a0.v, a1.v, 0x44), _mm512_shuffle_f32x4(a0.v, a1.v, 0xEE));

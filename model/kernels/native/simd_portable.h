@@ -58,6 +58,30 @@ inline float largest(F16 a) {
   return m;
 }
 
+// Magnitudes compared as bits, so that NaN is largest of all.
+inline uint32_t magnitude_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  return bits & 0x7FFFFFFFu;
+}
+inline F16 larger_magnitude(F16 a, F16 b) {
+  return each([&](int i) { return magnitude_bits(a.v[i]) > magnitude_bits(b.v[i]) ? a.v[i] : b.v[i]; });
+}
+inline float largest_magnitude(F16 a) {
+  uint32_t most = 0;
+  for (int i = 0; i < 16; ++i) most = magnitude_bits(a.v[i]) > most ? magnitude_bits(a.v[i]) : most;
+  float m;
+  memcpy(&m, &most, 4);
+  return m;
+}
+
+// Whole numbers within [-128, 127] as bytes, and their sum.
+inline int32_t store_int8(int8_t* p, F16 whole) {
+  int32_t total = 0;
+  for (int i = 0; i < 16; ++i) total += p[i] = int8_t(int32_t(whole.v[i]));
+  return total;
+}
+
 inline F16 sum_to_four(F16 a0, F16 a1, F16 a2, F16 a3) {
   const F16* all[4] = {&a0, &a1, &a2, &a3};
   return each([&](int i) {

@@ -6,5 +6,5 @@
     {quantize<1>, quantize<2>}, rms_norm,                                        \
         {{multiply<OW_NVFP4, 1>, multiply<OW_NVFP4, 2>},                         \
          {multiply<OW_MXFP4, 1>, multiply<OW_MXFP4, 2>}},                        \
-        swiglu, rotate, {store_bf16, store_int8}, {attend<Bf16Kv>, attend<Int8Kv>}, merge, finish \
+        swiglu, rotate, {store_bf16_kv, store_int8_kv}, {attend<Bf16Kv>, attend<Int8Kv>}, merge, finish \
   }
