@@ -30,6 +30,7 @@ import { Backoff } from './reconnect.js';
  * @property {string} url
  * @property {string | null} apiKey
  * @property {string} [model]
+ * @property {boolean} audible
  * @property {TransportKind[]} kinds  in the order in which they are tried
  * @property {Record<TransportKind, OpenTransport>} openers
  * @property {number} [giveUpMs]
@@ -97,8 +98,8 @@ export class Connection extends Emitter {
 
   /** @param {TransportKind} kind @param {string | null} resume */
   #openTransport(kind, resume) {
-    const { url, apiKey, model, openers } = this.#options;
-    return openers[kind]({ url, apiKey, resume, ...(model ? { model } : {}) });
+    const { url, apiKey, model, audible, openers } = this.#options;
+    return openers[kind]({ url, apiKey, resume, audible, ...(model ? { model } : {}) });
   }
 
   /** @param {Transport} transport @param {'new' | 'resumed' | 'replaced'} how */

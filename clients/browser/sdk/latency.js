@@ -12,6 +12,7 @@ export class LatencyMeter {
   #sinceMs = 0;
   /** @type {Answered | null} */
   #waiting = null;
+  #hasBegun = false;
   /** The latest answer of which something has come. @type {Answered | null} */
   latest = null;
 
@@ -24,6 +25,13 @@ export class LatencyMeter {
   ask(question, atMs) {
     this.#sinceMs = atMs;
     this.#waiting = { question, textMs: null, soundMs: null };
+    this.#hasBegun = false;
+  }
+
+  /** A response begins: the first after a question answers it, the next one does not. */
+  begin() {
+    if (this.#hasBegun) this.cancel();
+    this.#hasBegun = true;
   }
 
   /** Nobody waits any more: it was interrupted. */

@@ -28,6 +28,8 @@ export class Monitor extends Emitter {
   #output = new Falling();
   #voice = new VoiceGate();
   #agent = new VoiceGate();
+  /** When the words of the latest response began. @type {number | null} */
+  #wordsMs = null;
   /** @type {AudioContext | null} */
   #context = null;
   /** @type {Record<'input' | 'output', (() => void) | null>} */
@@ -90,8 +92,14 @@ export class Monitor extends Emitter {
   /** @param {'typed' | 'spoken'} question */
   #noteAsked(question) {
     const nowMs = this.#now();
-    const isSpoken = question === 'spoken' && this.#voice.lastVoiceMs !== null;
-    this.latency.ask(question, isSpoken ? (this.#voice.lastVoiceMs ?? nowMs) : nowMs);
+    if (question === 'typed' || this.#voice.lastVoiceMs === null) {
+      this.latency.ask('typed', nowMs);
+      return;
+    }
+    const silentMs = this.#voice.lastVoiceMs;
+    this.latency.ask('spoken', silentMs); // which we are told late, maybe after the answer began
+    if (this.#wordsMs !== null && this.#wordsMs > silentMs) this.#noteAnswer('text', this.#wordsMs);
+    if (this.#agent.onsetMs !== null && this.#agent.onsetMs > silentMs) this.#noteAnswer('sound', this.#agent.onsetMs);
   }
 
   /** @param {'text' | 'sound'} what @param {number} nowMs */
@@ -117,10 +125,13 @@ export class Monitor extends Emitter {
     switch (event.type) {
       case 'response.created':
         this.pace.pause();
+        this.latency.begin();
+        this.#wordsMs = null;
         break;
       case 'response.output_text.delta':
       case 'response.output_audio_transcript.delta':
         this.timeline.addTextOut(event.delta.length, nowMs);
+        this.#wordsMs ??= nowMs;
         this.#noteAnswer('text', nowMs);
         break;
       case 'omniweave.image.done':

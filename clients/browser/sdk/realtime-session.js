@@ -86,6 +86,11 @@ export class RealtimeSession extends Emitter {
     return this.#connection?.transport?.kind ?? null;
   }
 
+  /** The agent's voice, to be played. @returns {MediaStream | null} */
+  get output() {
+    return this.#connection?.transport?.output ?? null;
+  }
+
   /** Why the session ended, as a sentence. */
   get endReason() {
     return this.#connection?.endReason ?? '';
@@ -103,7 +108,7 @@ export class RealtimeSession extends Emitter {
       throw error;
     }
     const openers = this.#options.openers ?? { webrtc: openWebRtc, websocket: openWebSocket };
-    const connection = new Connection({ url, apiKey, kinds: this.#kinds(), openers });
+    const connection = new Connection({ url, apiKey, audible: this.model?.speaks ?? true, kinds: this.#kinds(), openers });
     this.#connection = connection;
     connection.on('state', () => this.#update());
     connection.on('opened', ({ transport, how }) => this.#begin(transport, how));

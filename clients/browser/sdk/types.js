@@ -89,6 +89,7 @@
  * @property {string} url              the server, such as https://localhost:8080
  * @property {string | null} apiKey
  * @property {string | null} resume    the call to take up again
+ * @property {boolean} audible         whether the agent may speak
  * @property {string} [model]          asked for by name; servers of one model ignore it
  */
 

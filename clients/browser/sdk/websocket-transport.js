@@ -232,6 +232,6 @@ export async function openWebSocket(options) {
     socket.onclose = () => reject(new Error('The server did not accept the connection.'));
   });
   const transport = new WebSocketTransport(socket);
-  await transport.openSpeaker();
+  if (options.audible) await transport.openSpeaker();
   return transport;
 }
