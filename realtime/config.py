@@ -10,6 +10,7 @@ from pathlib import Path
 
 from realtime.auth import KeyRing, is_loopback
 from realtime.limits import Limits
+from realtime.rtc_config import RtcConfig
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -85,6 +86,7 @@ class ServerConfig:
     keys: KeyRing = field(default_factory=KeyRing)
     allow_no_auth: bool = False
     limits: Limits = field(default_factory=Limits)
+    rtc: RtcConfig = field(default_factory=RtcConfig)
     record_dir: Path | None = None
     browser_dir: Path | None = None
     log_level: LogLevel = LogLevel.INFO

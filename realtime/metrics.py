@@ -7,6 +7,7 @@ fixed values only: nothing a client sends becomes one.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from realtime.call_metrics import CallMetrics
 from realtime.engine import EngineInfo
 from realtime.refusal import RefusalCode
 from realtime.scheduler import TickReport
@@ -48,6 +49,7 @@ class Metrics:
         )
         self._errors = Counter("omniweave_client_errors", "Error events that clients were sent.", registry=registry)
         self._failed_recordings = Counter("omniweave_recordings_failed", "Recordings cut short.", registry=registry)
+        self.calls = CallMetrics(registry)
         for kind in ("live", "free"):
             self._ticks.labels(kind)
             self._tick_s.labels(kind)

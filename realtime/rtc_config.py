@@ -1,4 +1,4 @@
-"""How WebRTC calls find their way through networks. Checked once; a bad value raises `ValueError` with it in the message.
+"""How WebRTC calls find their way through networks. Checked once; a bad value raises `ValueError` with it inside.
 
 Nothing is needed where clients reach this machine's own addresses. Servers for STUN and TURN, fixed ports and an
 outside address are for machines behind a NAT or a firewall.

@@ -38,6 +38,11 @@ from realtime.model_list import encode_model_list
 from realtime.refusal import Refusal, RefusalCode
 from realtime.session_patch import SessionPatch
 from realtime.transports.closing import ClosingWebSocketProtocol
+from realtime.transports.webrtc_call import CallSetting
+from realtime.transports.webrtc_calls import Calls
+from realtime.transports.webrtc_ice import IceNetwork
+from realtime.transports.webrtc_routes import CallRoutes
+from realtime.transports.webrtc_sideband import Sideband
 from realtime.transports.websocket import WebSocketTransport
 from streams.clock import Clock, SystemClock
 
@@ -69,6 +74,10 @@ class Site:
             record_dir=config.record_dir,
             server_version=server_version,
         )
+        setting = CallSetting(
+            config.rtc, config.limits, IceNetwork(config.rtc), clock, self.metrics, ids, engine.info.sees
+        )
+        self.calls = Calls(self.host, self.gate, setting)
 
     # --- who may enter ----------------------------------------------------------------------------------------------
 
@@ -111,7 +120,11 @@ class Site:
             await self._deny(websocket, caller)
             return
         address = _address(websocket)
-        refusal = _missing_call(websocket) or self.gate.enter(address, caller.key_name)
+        call_id = websocket.query_params.get("call_id")
+        if call_id is not None:
+            await self._follow(websocket, caller, call_id)
+            return
+        refusal = self.gate.enter(address, caller.key_name)
         if refusal is not None:
             await self._deny(websocket, refusal)
             return
@@ -143,6 +156,15 @@ class Site:
                 session.closing.message,
                 transport.traffic,
             )
+
+    async def _follow(self, websocket: WebSocket, caller: Caller, call_id: str) -> None:
+        """Somebody follows a call that another connection carries."""
+        call = self.calls.find(call_id, caller)
+        if isinstance(call, Refusal):
+            await self._deny(websocket, call)
+            return
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
+        await Sideband(websocket, call).run()
 
     async def _deny(self, websocket: WebSocket, refusal: Refusal) -> None:
         await websocket.send_denial_response(self.refuse(websocket, refusal))
@@ -209,6 +231,7 @@ def build_app(site: Site) -> Starlette:
         site.host.start()
         yield
         await site.host.stop()
+        await site.calls.stop()
 
     routes: list[Route | WebSocketRoute | Mount] = [
         WebSocketRoute("/v1/realtime", site.realtime),
@@ -218,6 +241,7 @@ def build_app(site: Site) -> Starlette:
         Route("/v1/models", site.models),
         Route("/healthz", site.healthz),
         Route("/metrics", site.show_metrics),
+        *CallRoutes(site, site.calls).routes(),
     ]
     if site.config.browser_dir is not None:
         routes.append(Mount("/", _Pages(directory=site.config.browser_dir, html=True)))
@@ -285,14 +309,6 @@ def build_server(
 
 def _address(request: HTTPConnection) -> str:
     return request.client.host if request.client is not None else "unknown"
-
-
-def _missing_call(websocket: WebSocket) -> Refusal | None:
-    """A client may ask to follow a call by its id; there is none it could follow."""
-    call = websocket.query_params.get("call_id")
-    if call is None:
-        return None
-    return Refusal(RefusalCode.NOT_FOUND, f"There is no call {call!r:.80}.", param="call_id")
 
 
 def _patch(websocket: WebSocket, caller: Caller) -> SessionPatch:
