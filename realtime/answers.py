@@ -90,7 +90,9 @@ class Answers:
         is_unasked = output.response is None
         self._tick_said = self._tick_said or _says_something(output)
         if is_unasked and self._response is None and _says_something(output) and not self._is_muted:
-            self._start(self._unasked(), was_asked=False)
+            plan = self._unasked()
+            if plan.shows(output):
+                self._start(plan, was_asked=False)
         is_ours = self._response is not None and self._is_for_active(output)
         if output.done:
             self._meter.push(output.usage, answering=is_ours)

@@ -46,6 +46,7 @@ class Context:
         self._told: Briefing | None = None  # None: nothing yet, the sequence has not begun
         self._past_changed = False
         self._is_free: bool | None = None
+        self._pace: tuple[Pace, ...] = ()
         self._request: Request | None = None
         self._answering: str | None = None  # the answer that the engine works on
 
@@ -81,7 +82,7 @@ class Context:
         """Whether a self-paced model may answer by itself."""
         if self._self_paced and free != self._is_free:
             self._is_free = free
-            self._queue.push(Pace(free))
+            self._pace = (Pace(free),)
 
     def finish(self, response: str) -> None:
         """The engine has ended an answer."""
@@ -96,7 +97,7 @@ class Context:
 
     def has_work(self, num_heard: int) -> bool:
         """Whether a tick would carry commands."""
-        if self._queue.has_work(self._must_wait):
+        if self._pace or self._queue.has_work(self._must_wait):
             return True
         if self._must_wait:
             return False
@@ -107,7 +108,8 @@ class Context:
 
         Commands come before the tick's sound, but for an answer, which comes after it.
         """
-        held = self._queue.take(hold_messages=True)
+        pace, self._pace = self._pace, ()
+        held = (*pace, *self._queue.take(hold_messages=True))
         if any(isinstance(command, Hold) for command in held):
             self._answering = None
         if self._must_wait:
@@ -116,11 +118,12 @@ class Context:
         rewrite = self._rewrite_for(due, num_heard_before)
         if rewrite is not None:
             self._queue.push(rewrite)
-        if due is not None:
-            self._request = None
-            self._queue.push(due.respond)
-            self._answering = due.respond.response
-        return (*held, *self._queue.take(hold_messages=False))
+        told = (*held, *self._queue.take(hold_messages=False))
+        if due is None:
+            return told
+        self._request = None
+        self._answering = due.respond.response
+        return (*told, due.respond)
 
     @property
     def _must_wait(self) -> bool:

@@ -48,6 +48,7 @@ class Conversation:
         self._limits = limits
         self._entries: dict[str, _Entry] = {}  # in the order of the conversation
         self._num_bytes = 0
+        self._forgotten_id: str | None = None  # before the first item that is left; clients still have it
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -61,7 +62,7 @@ class Conversation:
 
     @property
     def last_id(self) -> str | None:
-        return next(reversed(self._entries), None)
+        return next(reversed(self._entries), self._forgotten_id)
 
     # --- changing it ------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ class Conversation:
             )
         if len(item.id) > self._limits.max_id_chars or item.id == ROOT:
             raise ProtocolError(f"{_clip(item.id)} cannot be an item's id", code="invalid_value", param="item.id")
-        if previous_item_id not in (None, ROOT) and previous_item_id not in self._entries:
+        if previous_item_id not in (None, ROOT, self._forgotten_id) and previous_item_id not in self._entries:
             raise ProtocolError(
                 f"there is no item {_clip(previous_item_id)} to put this one after",
                 code="item_create_invalid_previous_item_id",
@@ -101,14 +102,16 @@ class Conversation:
             previous_item_id = self.last_id
             self._entries[item.id] = entry
         else:
+            if previous_item_id == ROOT:
+                previous_item_id = self._forgotten_id = None
             order = list(self._entries.items())
-            place = 0 if previous_item_id == ROOT else [item_id for item_id, _ in order].index(previous_item_id) + 1
+            is_first = previous_item_id == self._forgotten_id
+            place = 0 if is_first else [item_id for item_id, _ in order].index(str(previous_item_id)) + 1
             order.insert(place, (item.id, entry))
             self._entries = dict(order)
-            previous_item_id = order[place - 1][0] if place else None
         self._num_bytes += entry.num_bytes
         self._forget_oldest(keep=item.id)
-        return previous_item_id if previous_item_id in self._entries else None
+        return previous_item_id
 
     def update(self, item: Item, message: Message | None, spoken: Spoken | None = None) -> Item:
         """Give an item its final content, short of what the client has cut off. Deleted items stay deleted."""
@@ -168,6 +171,8 @@ class Conversation:
         for entry in old:
             if not self._is_too_large and len(self._entries) <= self._limits.max_items:
                 break
+            if entry.item.id == next(iter(self._entries)):
+                self._forgotten_id = entry.item.id
             self.delete(entry.item.id)
 
     @property
@@ -185,7 +190,7 @@ class Conversation:
 
     def previous_id(self, item_id: str) -> str | None:
         """The id before `item_id`; None where it is the first, or gone."""
-        before: str | None = None
+        before = self._forgotten_id
         for key in self._entries:
             if key == item_id:
                 return before

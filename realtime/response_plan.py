@@ -34,7 +34,7 @@ from realtime.wire_objects import (
     ResponseUsage,
     StatusDetails,
 )
-from streams.types import Respond, Sampling
+from streams.types import Respond, Sampling, TickOutput
 
 T = TypeVar("T")
 
@@ -73,6 +73,13 @@ class ResponsePlan:
             tool=tool,
         )
 
+    def shows(self, output: TickOutput) -> bool:
+        """Whether the client is sent any of it."""
+        is_worded = bool(output.text) and ("text" in self.outputs or "audio" in self.outputs)
+        is_heard = output.pcm is not None and "audio" in self.outputs
+        is_seen = output.image is not None and "image" in self.outputs
+        return is_worded or is_heard or is_seen or bool(output.tool_calls)
+
     def describe(
         self,
         status: ResponseStatus,
@@ -109,9 +116,13 @@ def plan_response(
     tools = _or(options.tools, config.tools)
     choice = _or(options.tool_choice, config.tool_choice)
     if isinstance(choice, NamedFunction) and choice.name not in [tool.name for tool in tools]:
-        raise ProtocolError(
-            f"there is no function {choice.name!r:.80} to choose", code="invalid_value", param="response.tool_choice"
-        )
+        if not isinstance(options.tool_choice, UnsetType):
+            raise ProtocolError(
+                f"there is no function {choice.name!r:.80} to choose",
+                code="invalid_value",
+                param="response.tool_choice",
+            )
+        choice = "auto"  # the session's choice, whose function went since or has yet to come
     temperature = _or(options.temperature, config.temperature)
     extensions = config.omniweave if isinstance(config.omniweave, Extensions) else Extensions()
     return ResponsePlan(

@@ -81,8 +81,9 @@ def _integers(value: Event) -> None:
 class StrictClient:
     """Receives every frame of one session, in order, and keeps what a client would."""
 
-    def __init__(self, extended: bool = False) -> None:
+    def __init__(self, extended: bool = False, server_forgets: bool = False) -> None:
         self.extended = extended
+        self.server_forgets = server_forgets  # and may have lost what stands between two items
         self.events: list[Event] = []
         self.items: list[str] = []  # in the order of the conversation, as placed by their predecessors
         self._event_ids: set[str] = set()
@@ -125,7 +126,7 @@ class StrictClient:
             self.items.insert(0 if previous is None else self.items.index(previous) + 1, item_id)
         elif kind == "conversation.item.done":
             place = self.items.index(event["item"]["id"])
-            assert event["previous_item_id"] == (self.items[place - 1] if place else None)
+            assert event["previous_item_id"] == (self.items[place - 1] if place else None) or self.server_forgets
         elif kind == "conversation.item.deleted":
             self.items.remove(event["item_id"])
         elif kind == "input_audio_buffer.committed":

@@ -179,6 +179,15 @@ def test_more_messages_than_may_wait_are_told_together() -> None:
     assert told.take() == ["rewrite a b c d"]
 
 
+def test_a_full_queue_does_not_keep_the_model_from_being_asked() -> None:
+    told = Told(max_commands=2)
+    told.take()
+    told.say("a")
+    told.say("b")
+    told.ask("r")
+    assert told.take() == ["say a", "say b", "respond r"]
+
+
 def test_pace_is_for_models_that_pace_themselves_and_only_when_it_changes() -> None:
     taker, paced = Told(), Told(self_paced=True)
     for told in (taker, paced):

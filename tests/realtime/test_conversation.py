@@ -134,7 +134,17 @@ def test_the_oldest_items_are_forgotten() -> None:
     for item_id in "abc":
         add(conversation, said(item_id, item_id))
     assert order(conversation) == "bc"
-    assert conversation.previous_id("b") is None
+
+
+def test_clients_that_still_have_a_forgotten_item_can_place_those_after_it() -> None:
+    conversation = Conversation(SessionLimits(max_items=1))
+    add(conversation, said("a"))
+    assert add(conversation, said("b")) == "a"
+    assert conversation.previous_id("b") == "a"
+    conversation.delete("b")
+    assert conversation.last_id == "a"
+    assert add(conversation, said("c"), "a") == "a"
+    assert add(conversation, said("d"), ROOT) is None
 
 
 def test_an_item_that_is_being_written_is_not_forgotten() -> None:

@@ -66,6 +66,12 @@ def test_a_function_that_is_not_there_cannot_be_chosen() -> None:
         plan(tools=(F,), tool_choice=NamedFunction(name="h"))
 
 
+def test_a_sessions_choice_waits_for_its_function() -> None:
+    session = {"tool_choice": {"type": "function", "name": "h"}}
+    assert plan(session=session).tool_choice == "auto"
+    assert plan(session=session, tools=(FunctionTool(name="h"),)).respond().tool == "h"
+
+
 def test_metadata_is_bounded() -> None:
     assert plan(metadata={"a": "b"}).metadata == {"a": "b"}
     with pytest.raises(ProtocolError, match="17 pairs"):

@@ -213,6 +213,11 @@ def test_a_pause_ends_what_was_said_unasked() -> None:
     assert stage.client.last("response.done")["response"]["status"] == "completed"
 
 
+def test_sound_that_nobody_wants_begins_no_response() -> None:
+    stage = Stage(replace(TURN_TAKER, self_paced=True), {"output_modalities": ["text"]})
+    assert say(stage, 0, pcm=loud(250)) == []
+
+
 def say(stage: Stage, tick: int, pcm: Samples | None = None) -> list[dict[str, Any]]:
     """One tick of a model that speaks by itself."""
     if pcm is not None:
