@@ -41,6 +41,7 @@ from realtime.transports.closing import ClosingWebSocketProtocol
 from realtime.transports.webrtc_call import CallSetting
 from realtime.transports.webrtc_calls import Calls
 from realtime.transports.webrtc_ice import IceNetwork
+from realtime.transports.webrtc_peer import Peer, PeerOwner
 from realtime.transports.webrtc_routes import CallRoutes
 from realtime.transports.webrtc_sideband import Sideband
 from realtime.transports.websocket import WebSocketTransport
@@ -74,9 +75,12 @@ class Site:
             record_dir=config.record_dir,
             server_version=server_version,
         )
-        setting = CallSetting(
-            config.rtc, config.limits, IceNetwork(config.rtc), clock, self.metrics, ids, engine.info.sees
-        )
+        network = IceNetwork(config.rtc)
+
+        def make_peer(owner: PeerOwner) -> Peer:
+            return Peer(owner, network, config.rtc, engine.info.sees, clock)
+
+        setting = CallSetting(make_peer, config.rtc.grace_s, config.limits, clock, self.metrics, ids)
         self.calls = Calls(self.host, self.gate, setting)
 
     # --- who may enter ----------------------------------------------------------------------------------------------

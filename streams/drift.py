@@ -10,8 +10,8 @@ import numpy as np
 
 from streams.types import SAMPLE_RATE_HZ, Samples
 
-DEFAULT_MARGIN_MS = 30  # what may stay in the queue at its emptiest moment
-DEFAULT_WINDOW_S = 8.0  # how far back the emptiest moment is looked for; rarer late packets are not prepared for
+DEFAULT_MARGIN_MS = 40  # what may stay in the queue at its emptiest moment
+DEFAULT_WINDOW_S = 20.0  # how far back the emptiest moment is looked for; rarer late packets are not prepared for
 MAX_SQUEEZE = 0.04  # of a chunk of speech; a tempo 5 % faster goes unnoticed
 QUIET_RMS = 0.003  # -50 dBFS: background noise of a microphone
 

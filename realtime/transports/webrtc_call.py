@@ -21,18 +21,16 @@ from realtime.limits import ConnectionPace, Limits
 from realtime.metrics import Metrics
 from realtime.outbox import Outgoing
 from realtime.protocol import encode_server_event
-from realtime.rtc_config import RtcConfig
 from realtime.server_events import Error, SessionCreated
 from realtime.session import CloseKind, Session
 from realtime.transports.webrtc_delivery import SentEvents
 from realtime.transports.webrtc_frames import fits, fitted, is_for_channel
 from realtime.transports.webrtc_gauge import CallGauge
-from realtime.transports.webrtc_ice import IceNetwork
 from realtime.transports.webrtc_lifeline import Lifeline
 from realtime.transports.webrtc_microphone import Microphone
 from realtime.transports.webrtc_offer import Offer
 from realtime.transports.webrtc_order import OpusPacket
-from realtime.transports.webrtc_peer import Peer
+from realtime.transports.webrtc_peer import Peer, PeerOwner
 from realtime.transports.webrtc_playback import Playback
 from realtime.wire_objects import session_object
 from streams.clock import Clock
@@ -53,15 +51,14 @@ Follower: TypeAlias = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class CallSetting:
-    """What the calls of one server share. `sees`: whether the engine looks at pictures."""
+    """What the calls of one server share. `make_peer` makes connections, `grace_s` is how long silence is borne."""
 
-    config: RtcConfig
+    make_peer: Callable[[PeerOwner], Peer]
+    grace_s: float
     limits: Limits
-    network: IceNetwork
     clock: Clock
     metrics: Metrics
     ids: Ids
-    sees: bool
 
 
 class Call:
@@ -78,7 +75,7 @@ class Call:
         self._next_peer: Peer | None = None  # one that is about to take over
         self._retiring: set[asyncio.Task[None]] = set()
         self._is_over = False
-        self._lifeline = Lifeline(self._clock.now_us(), round(setting.config.grace_s * 1e6))
+        self._lifeline = Lifeline(self._clock.now_us(), round(setting.grace_s * 1e6))
         self._playback = Playback(session)
         self._microphone = Microphone(lambda: session.unheard_samples)
         self._gauge = CallGauge(setting.metrics.calls)
@@ -94,8 +91,7 @@ class Call:
 
         Raises ValueError for a bad offer and `NoPortFree` where there is no port for it.
         """
-        setting = self._setting
-        peer = Peer(self, setting.network, setting.config, setting.sees, self._clock)
+        peer = self._setting.make_peer(self)
         try:
             answer = await peer.answer(offer)
         except BaseException:
