@@ -24,7 +24,7 @@ def noise(num_samples: int) -> Samples:
 
 
 def recorded_speech() -> Samples:
-    """ "Hello there, how are you?" by espeak-ng, 24 kHz."""
+    """Hello there, how are you? By espeak-ng, at 24 kHz."""
     with wave.open(str(SPEECH)) as file:
         assert file.getframerate() == SAMPLE_RATE_HZ
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
