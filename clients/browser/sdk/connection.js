@@ -120,10 +120,7 @@ export class Connection extends Emitter {
     clearTimeout(this.#wavering);
     this.#enter(wavers ? 'reconnecting' : 'open');
     if (!wavers) return;
-    this.#wavering = setTimeout(() => {
-      transport.close();
-      this.#lose(transport, 'The network stopped.', true);
-    }, WAVERING_MS);
+    this.#wavering = setTimeout(() => this.#lose(transport, 'The network stopped.', true), WAVERING_MS);
   }
 
   /** @param {Transport} transport @param {string} reason @param {boolean} canRetry */
@@ -139,21 +136,25 @@ export class Connection extends Emitter {
     this.#enter('reconnecting');
     const backoff = new Backoff(this.#now(), this.#options.giveUpMs);
     let resume = lost.callId;
-    for (;;) {
+    while (this.state === 'reconnecting') {
       const delayMs = backoff.next(this.#now());
-      if (delayMs === null) return this.#end(`${reason} The server could not be reached again.`);
+      if (delayMs === null) {
+        this.#end(`${reason} The server could not be reached again.`);
+        break;
+      }
       await this.#sleep(delayMs);
-      if (this.state !== 'reconnecting') return undefined;
+      if (this.state !== 'reconnecting') break;
       try {
         const transport = await this.#openTransport(lost.kind, resume);
-        if (this.state !== 'reconnecting') return transport.close();
-        return this.#adopt(transport, resume ? 'resumed' : 'replaced');
+        if (this.state === 'reconnecting') this.#adopt(transport, resume ? 'resumed' : 'replaced');
+        else transport.close();
       } catch (error) {
         if (!(error instanceof ServerRefused)) continue;
-        if (HOPELESS.includes(error.status)) return this.#end(error.message);
+        if (HOPELESS.includes(error.status)) this.#end(error.message);
         if (error.status === NOT_FOUND) resume = null; // the server has forgotten it
       }
     }
+    lost.close(); // not earlier: hanging up would end the session that is being resumed
   }
 
   /** @param {ConnectionState} state */

@@ -47,6 +47,7 @@ import { openWebSocket } from './websocket-transport.js';
 
 const OUTPUTS = ['text', 'audio', 'image'];
 const TAIL_MS = 200; // speech still on its way when the button is let go
+const MAX_SEEN = 4_096;
 const HARMLESS = ['response_cancel_not_active', 'item_create_duplicate_item_id']; // we were late, that is all
 
 /** @extends {Emitter<SessionEvents>} */
@@ -71,6 +72,8 @@ export class RealtimeSession extends Emitter {
   #facts = { waiting: false, responding: false, writing: false, playing: false };
   #responseId = '';
   #wantsResponse = false;
+  /** The ids of the latest events. @type {Set<string>} */
+  #seen = new Set();
   /** Where in an item its sound is. @type {Map<string, number>} */
   #soundIndex = new Map();
 
@@ -262,6 +265,7 @@ export class RealtimeSession extends Emitter {
 
   /** @param {RealtimeEvent} event */
   #receive(event) {
+    if (this.#hasSeen(event.event_id)) return;
     this.emit('received', event);
     switch (event.type) {
       case 'response.created':
@@ -289,6 +293,19 @@ export class RealtimeSession extends Emitter {
         break;
     }
     this.#tell(this.conversation.apply(event));
+  }
+
+  /**
+   * A server that resumes a session sends again what may not have arrived.
+   *
+   * @param {string | undefined} eventId
+   */
+  #hasSeen(eventId) {
+    if (eventId === undefined) return false;
+    if (this.#seen.has(eventId)) return true;
+    this.#seen.add(eventId);
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value ?? '');
+    return false;
   }
 
   /** @param {string} responseId */

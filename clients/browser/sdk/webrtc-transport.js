@@ -25,6 +25,9 @@ export class WebRtcTransport extends Emitter {
   #camera;
   #isOver = false;
   #gate = new Gate();
+  #expiresMs = Infinity;
+  /** What the server said went wrong, if that ends the session. @type {string | null} */
+  #failure = null;
   #counts = { received: 0, lost: 0 };
 
   /**
@@ -43,7 +46,7 @@ export class WebRtcTransport extends Emitter {
     this.callId = callId;
     this.output = new MediaStream([microphone.receiver.track]);
     channel.onmessage = ({ data }) => this.#gate.pass(() => this.#receive(JSON.parse(data)));
-    channel.onclose = () => this.#gate.pass(() => this.#lose('The connection was closed.', true));
+    channel.onclose = () => this.#gate.pass(() => this.#lose(...this.#whyClosed()));
     peer.onconnectionstatechange = () => this.#gate.pass(() => this.#follow(peer.connectionState));
   }
 
@@ -95,7 +98,16 @@ export class WebRtcTransport extends Emitter {
     if (event.type === 'output_audio_buffer.started') this.emit('playing', true);
     if (event.type === 'output_audio_buffer.stopped') this.emit('playing', false);
     if (event.type === 'output_audio_buffer.cleared') this.emit('playing', false);
+    if (event.type === 'session.created') this.#expiresMs = event.session.expires_at * 1000;
+    if (event.type === 'error' && event.error.code === 'engine_failure') this.#failure = event.error.message;
     this.emit('event', event);
+  }
+
+  /** A closed channel does not say why: what was said before has to tell. @returns {[string, boolean]} */
+  #whyClosed() {
+    if (this.#failure !== null) return [this.#failure, false];
+    if (Date.now() > this.#expiresMs) return ['The session has expired.', false];
+    return ['The connection was closed.', true];
   }
 
   /** @param {{packetsReceived?: number, packetsLost?: number}} stat */
