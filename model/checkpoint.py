@@ -133,21 +133,21 @@ class StoredTensors(Mapping[str, Stored]):
 def save_checkpoint(directory: Path, description: Description, tensors: Mapping[str, Stored]) -> None:
     """Write a checkpoint, replacing one that is there. A tokenizer's file in `directory` is left alone."""
     plan = plan_shards(tensors)
+    entries = {
+        name: entry_of(name, tensors[name], shard_name(index, len(plan)))
+        for index, names in enumerate(plan)
+        for name in names
+    }
     directory.mkdir(parents=True, exist_ok=True)
     (directory / CONFIG_NAME).unlink(missing_ok=True)
     for stale in directory.glob("model-*.safetensors"):
         stale.unlink()
     shards: dict[str, str] = {}
-    entries: dict[str, TensorEntry] = {}
-    for index, names in enumerate(plan, start=1):
-        shard = f"model-{index:05}-of-{len(plan):05}.safetensors"
-        parts: dict[str, Tensor] = {}
-        for name in names:
-            parts.update(parts_of(name, tensors[name]))
-            entries[name] = entry_of(name, tensors[name], shard)
-        data = serialize_shard({name: part.contiguous() for name, part in parts.items()})
-        shards[shard] = hashlib.sha256(data).hexdigest()
-        write_atomically(directory / shard, data)
+    for index, names in enumerate(plan):
+        parts = {part: data for name in names for part, data in parts_of(name, tensors[name]).items()}
+        shard = serialize_shard(parts)
+        shards[shard_name(index, len(plan))] = hashlib.sha256(shard).hexdigest()
+        write_atomically(directory / shard_name(index, len(plan)), shard)
     config = ConfigFile(
         format_version=FORMAT_VERSION,
         model=description.model,
@@ -158,6 +158,11 @@ def save_checkpoint(directory: Path, description: Description, tensors: Mapping[
         tensors=entries,
     )
     write_atomically(directory / CONFIG_NAME, msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
+
+
+def shard_name(index: int, count: int) -> str:
+    """The file name of a shard, counted from 0."""
+    return f"model-{index + 1:05}-of-{count:05}.safetensors"
 
 
 def plan_shards(tensors: Mapping[str, Stored]) -> list[list[str]]:
@@ -182,8 +187,9 @@ def num_bytes_of(tensor: Stored) -> int:
 def parts_of(name: str, tensor: Stored) -> dict[str, Tensor]:
     """The tensors that a shard holds for one of ours."""
     if isinstance(tensor, PackedFp4):
-        return {name + CODES: tensor.codes, name + SCALES: tensor.scales, name + TENSOR_SCALE: tensor.tensor_scale}
-    return {name: tensor.detach()}
+        codes, scales = tensor.codes.contiguous(), tensor.scales.contiguous()
+        return {name + CODES: codes, name + SCALES: scales, name + TENSOR_SCALE: tensor.tensor_scale}
+    return {name: tensor.detach().contiguous()}
 
 
 def entry_of(name: str, tensor: Stored, shard: str) -> TensorEntry:

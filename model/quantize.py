@@ -160,3 +160,15 @@ def inverse_factor(hessian: Tensor, damping: float) -> Tensor:
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
     factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return factor.float()
+
+
+def absorb_input_error(weight: Tensor, hessian: Tensor, cross: Tensor, damping: float = 0.01) -> Tensor:
+    """The weight that, on the inputs that quantized layers below produce, comes closest to the original outputs.
+
+    `hessian` is the second moment of those inputs and `cross` = exact.T @ those, [in, in]. Rounding this weight instead
+    of the original lets each layer make up for the error of the layers below it (arXiv:2504.09629).
+    """
+    damped = hessian.double().clone()
+    damped.diagonal().add_(damping * damped.diagonal().mean())
+    shift = weight.double() @ (cross - hessian).double()
+    return (weight.double() + torch.linalg.solve(damped, shift.T).T).float()
