@@ -20,8 +20,10 @@ class Lifeline:
 
     def connect(self, now_us: int) -> None:
         """A connection carries events for the first time, or again."""
+        if self._is_connected:
+            self.sign(now_us)
         self._is_connected = True
-        self.sign(now_us)
+        self.last_sign_us = now_us
 
     def sign(self, now_us: int) -> None:
         """Something authentic arrived."""

@@ -151,6 +151,7 @@ class SpeechQueue:
         taken = np.zeros(num_samples, np.float32)
         start = min(self._cushion_left, num_samples)
         self._cushion_left -= start
+        self._silent_samples += start
         while start < num_samples and self._pieces:
             start += self._play(self._pieces[0], taken[start:])
         if start < num_samples:
