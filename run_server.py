@@ -30,6 +30,7 @@ from realtime.config import (
 from realtime.echo import EchoEngine
 from realtime.engine import Engine, EngineInfo
 from realtime.limits import Limits
+from realtime.rtc_config import DEFAULT_GRACE_S, PortRange, RtcConfig, TurnServer
 from realtime.server import build_server
 
 ROOT = Path(__file__).resolve().parent
@@ -106,6 +107,15 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--idle-timeout", type=float, default=idle_s, metavar="SECONDS", help="of silent clients (default: %(default)g)"
     )
+    add = result.add_argument_group("WebRTC calls, where a NAT or a firewall is in the way").add_argument
+    add("--rtc-stun", metavar="URL", help="such as stun:stun.example.org:3478 (default: none)")
+    add("--rtc-turn", metavar="URL", help="relay, such as turn:turn.example.org:3478?transport=udp (default: none)")
+    add("--rtc-turn-user", metavar="NAME", help="the relay's user name")
+    add("--rtc-turn-password-env", metavar="NAME", help="environment variable with the relay's password")
+    add("--rtc-ports", metavar="FIRST-LAST", help="UDP ports, one a call and address (default: whichever are free)")
+    add("--rtc-address", action="append", default=[], metavar="IP", help="outside address to offer too; repeatable")
+    wait = "how long a session waits for a client that fell silent (default: %(default)g)"
+    add("--rtc-grace", type=float, default=DEFAULT_GRACE_S, metavar="SECONDS", help=wait)
     result.add_argument("--log-level", choices=levels, default=str(LogLevel.INFO), help="(default: %(default)s)")
     return result
 
@@ -128,9 +138,26 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         keys=read_keys(args.api_key_file, args.api_key_env),
         allow_no_auth=args.insecure_no_auth,
         limits=Limits(idle_timeout_s=args.idle_timeout),
+        rtc=rtc_config_of(args),
         record_dir=args.record,
         browser_dir=BROWSER_DIR if (BROWSER_DIR / "index.html").is_file() else None,
         log_level=LogLevel(args.log_level),
+    )
+
+
+def rtc_config_of(args: argparse.Namespace) -> RtcConfig:
+    turn: TurnServer | None = None
+    if args.rtc_turn is not None:
+        password = os.environ.get(args.rtc_turn_password_env or "", "")
+        turn = TurnServer(args.rtc_turn, args.rtc_turn_user or "", password)
+    elif args.rtc_turn_user or args.rtc_turn_password_env:
+        raise ValueError("--rtc-turn-user and --rtc-turn-password-env go with --rtc-turn, which was not given")
+    return RtcConfig(
+        stun_url=args.rtc_stun,
+        turn=turn,
+        ports=PortRange.parse(args.rtc_ports) if args.rtc_ports else None,
+        addresses=tuple(args.rtc_address),
+        grace_s=args.rtc_grace,
     )
 
 

@@ -20,6 +20,7 @@ import run_server
 from realtime.config import Backend, EngineKind, LogLevel, ServerConfig
 from realtime.echo import EchoEngine
 from realtime.recording import read_recording
+from realtime.rtc_config import PortRange, RtcConfig, TurnServer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +56,35 @@ def test_every_flag_reaches_the_configuration(tmp_path: Path) -> None:
     assert config.record_dir == tmp_path / "r"
     assert config.limits.idle_timeout_s == 5
     assert config.log_level is LogLevel.DEBUG
+
+
+def test_flags_of_calls_reach_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_PASSWORD", "secret")
+    flags = (
+        "--engine echo --rtc-stun stun:stun.example.org:3478 --rtc-turn turn:turn.example.org --rtc-turn-user anna "
+        "--rtc-turn-password-env RELAY_PASSWORD --rtc-ports 50000-50100 --rtc-address 203.0.113.9 --rtc-grace 20"
+    )
+    assert config_of(*flags.split()).rtc == RtcConfig(
+        "stun:stun.example.org:3478",
+        TurnServer("turn:turn.example.org", "anna", "secret"),
+        PortRange(50_000, 50_100),
+        ("203.0.113.9",),
+        20.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ("--rtc-turn-user anna", "go with --rtc-turn"),
+        ("--rtc-turn turn:turn.example.org", "needs a user name and a password"),
+        ("--rtc-ports 9-3", "got '9-3'"),
+        ("--rtc-address here", "got 'here'"),
+    ],
+)
+def test_flags_of_calls_that_make_no_sense_are_refused(flags: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        config_of("--engine", "echo", *flags.split())
 
 
 def test_keys_come_from_a_file_and_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
