@@ -18,7 +18,8 @@ COMMON_FLAGS += ["-fvisibility=hidden", "-pthread", "-g0"]
 # GCC 12 warns about its own AVX-512 header.
 COMMON_FLAGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
-PATH_FLAGS = {
+PATH_FLAGS = {"isa_portable": ["-O2"]}  # its many loops over 16 lanes take GCC minutes at -O3
+X86_PATH_FLAGS = {
     "isa_avx2": AVX2,
     "isa_avx2_vnni": [*AVX2, "-mavxvnni"],
     "isa_avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"],
@@ -29,10 +30,10 @@ class BuildNative(build_ext):
     """Compiles each source with its path's flags, then links them."""
 
     def build_extension(self, ext: Extension) -> None:
-        is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+        path_flags = PATH_FLAGS | (X86_PATH_FLAGS if platform.machine().lower() in {"x86_64", "amd64"} else {})
         objects = []
         for source in ext.sources:
-            flags = PATH_FLAGS.get(Path(source).stem, []) if is_x86 else []
+            flags = path_flags.get(Path(source).stem, [])
             objects += self.compiler.compile(
                 [source], output_dir=self.build_temp, depends=ext.depends, extra_postargs=COMMON_FLAGS + flags
             )

@@ -33,7 +33,7 @@ from model.kernels.native_abi import (
 )
 
 ISA_VARIABLE = "OMNIWEAVE_ISA"
-MAX_HEAD_WIDTH = 256
+MAX_HEAD_WIDTH = 128
 TILE = 16  # output rows of one tile; the widths inside a decoder are whole tiles
 MAX_HEADS_PER_GROUP = 64
 # Sums of a block of 32 reach 2^16 before they are scaled, which must not overflow float32.

@@ -188,11 +188,7 @@ void attend(const AttendArgs& args) {
     case 1: return attend_sections<Kv, 1>(args);
     case 2: return attend_sections<Kv, 2>(args);
     case 3: return attend_sections<Kv, 3>(args);
-    case 4: return attend_sections<Kv, 4>(args);
-    case 5: return attend_sections<Kv, 5>(args);
-    case 6: return attend_sections<Kv, 6>(args);
-    case 7: return attend_sections<Kv, 7>(args);
-    default: return attend_sections<Kv, 8>(args);
+    default: return attend_sections<Kv, 4>(args);
   }
 }
 
