@@ -91,7 +91,13 @@ chunks = builds(AudioChunk, pts_us=pts_us, pcm=st.integers(0, 20).flatmap(sounds
 messages = builds(
     Message, pts_us=pts_us, role=st.sampled_from(Role), parts=tuples(st.one_of(texts, frames, chunks), max_size=4)
 )
-samplings = builds(Sampling, temperature=st.floats(0, 2), top_k=counts, top_p=st.floats(0, 1, exclude_min=True))
+samplings = builds(
+    Sampling,
+    temperature=st.floats(0, 2),
+    top_k=counts,
+    top_p=st.floats(0, 1, exclude_min=True),
+    repetition_penalty=st.floats(1, 2),
+)
 tools = builds(Tool, name=texts, description=texts, parameters_json=texts)
 responds = builds(
     Respond,
