@@ -13,10 +13,9 @@ from model.config import (
     VocabConfig,
 )
 from model.encoders.audio import seed_audio_encoder
-from model.encoders.vision import seed_vit, small_vit, tiny_vit
-from model.tokenizers.audio_codec import seed_codec, tiny_codec
+from model.encoders.vision import light_vit, seed_vit, tiny_vit
+from model.tokenizers.audio_codec import light_codec, seed_codec, tiny_codec
 from model.tokenizers.image_vq import omniweave_image_vq, seed_image_vq, small_image_vq, tiny_image_vq
-from model.tokenizers.quantizer import QuantizerKind
 from model.tokenizers.text import ByteTokenizer
 from streams.types import Sampling
 
@@ -49,7 +48,10 @@ def tiny() -> ModelConfig:
 
 
 def nano() -> ModelConfig:
-    """The default: the decoder of SmolLM2-135M with our streams and heads. Only its text is trained so far."""
+    """The default: the decoder of SmolLM2-135M with our streams and heads.
+
+    Only its text is trained so far; until then its other parts are light, so that untrained streams cost little.
+    """
     width = 576
     return ModelConfig(
         name="nano",
@@ -65,9 +67,9 @@ def nano() -> ModelConfig:
         audio_sampling=AUDIO_SAMPLING,
         tick=TickConfig(),
         abilities=TEXT_ONLY,
-        audio_codec=seed_codec(QuantizerKind.GRID),
+        audio_codec=light_codec(),
         image_vq=small_image_vq(),
-        vision=small_vit(d_out=width),
+        vision=light_vit(d_out=width),
     )
 
 

@@ -54,6 +54,11 @@ def small_vit(d_out: int) -> VisionConfig:
     return VisionConfig(160, 16, width=256, num_layers=8, num_heads=4, num_positions=4, d_out=d_out)
 
 
+def light_vit(d_out: int) -> VisionConfig:
+    """For many sessions beside one decoder: 36 patches, a million parameters, 4 positions a frame."""
+    return VisionConfig(96, 16, width=128, num_layers=4, num_heads=4, num_positions=4, d_out=d_out)
+
+
 def tiny_vit(d_out: int) -> VisionConfig:
     """For tests."""
     return VisionConfig(16, 4, width=16, num_layers=2, num_heads=2, num_positions=2, d_out=d_out)
