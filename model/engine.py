@@ -21,7 +21,7 @@ from model.cache import Rows, SlotCache
 from model.chat import ChatTemplate
 from model.network import Network
 from model.perception import SessionPerception
-from model.sampling import Head, draw, penalize, uniform
+from model.sampling import Head, draw, penalize_, uniform
 from model.sequence import Appended, SequenceState
 from model.tokenizers.text import TextTokenizer
 from model.tools import TokenClasses
@@ -254,10 +254,10 @@ class ModelEngine:
         ids = answer.forced()
         if not ids:
             sampling = answer.sampling or self._config.text_sampling
+            allowed_V = torch.where(answer.mask()[: len(logits_V)], logits_V, -torch.inf)
             if not answer.guided:
-                logits_V = penalize(logits_V, answer.said, sampling.repetition_penalty)
-            masked_V = logits_V.masked_fill(~answer.mask()[: len(logits_V)], -torch.inf)
-            drawn = draw(masked_V, sampling, uniform(sequence.seed, tick.tick, step, Head.TEXT_IMAGE))
+                penalize_(allowed_V, answer.said, sampling.repetition_penalty)
+            drawn = draw(allowed_V, sampling, uniform(sequence.seed, tick.tick, step, Head.TEXT_IMAGE))
             if drawn == self._config.vocab.no_output:
                 return False
             ids = answer.push(drawn)

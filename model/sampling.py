@@ -4,6 +4,7 @@ There is no generator state: the number drawn at (seed, tick, step, head) is the
 drawn, so replaying a session, alone or among others, or forking it in the middle, draws the same tokens.
 """
 
+import math
 from collections.abc import Collection
 from enum import IntEnum
 
@@ -43,12 +44,12 @@ def draw(logits_V: Tensor, sampling: Sampling, at: float) -> int:
 
     Tokens are taken in order of falling logit, equal ones by id. Raises ValueError where no logit is finite.
     """
-    if not bool(torch.isfinite(logits_V).any()) or bool(torch.isnan(logits_V).any()):
+    keep = 1 if sampling.temperature == 0.0 else min(sampling.top_k or len(logits_V), len(logits_V))
+    top, ids = torch.sort(logits_V, descending=True, stable=True) if keep == len(logits_V) else _top(logits_V, keep)
+    if not math.isfinite(top[0]):  # NaN counts as the largest of all
         raise ValueError("no token can be drawn: the logits hold NaN, or nothing finite")
     if sampling.temperature == 0.0:
-        return int(logits_V.argmax())
-    keep = min(sampling.top_k or len(logits_V), len(logits_V))
-    top, ids = torch.sort(logits_V, descending=True, stable=True) if keep == len(logits_V) else _top(logits_V, keep)
+        return int(ids[0])
     probability = torch.softmax(top.double() / sampling.temperature, dim=0)
     cumulative = probability.cumsum(0)
     nucleus = int((cumulative < sampling.top_p).sum()) + 1  # the smallest set that reaches top_p
@@ -56,17 +57,17 @@ def draw(logits_V: Tensor, sampling: Sampling, at: float) -> int:
     return int(ids[min(int(torch.searchsorted(cumulative, at * cumulative[-1], right=True)), len(cumulative) - 1)])
 
 
-def penalize(logits_V: Tensor, drawn_before: Collection[int], penalty: float) -> Tensor:
-    """Logits with the ids of `drawn_before` made less likely: positive ones divided by `penalty`, others multiplied."""
+def penalize_(logits_V: Tensor, drawn_before: Collection[int], penalty: float) -> None:
+    """Make the ids of `drawn_before` less likely, in place: positive logits are divided by it, others multiplied."""
     if penalty == 1.0 or not drawn_before:
-        return logits_V
+        return
     ids = torch.tensor(sorted(drawn_before), device=logits_V.device)
     before = logits_V[ids]
-    return logits_V.index_put((ids,), torch.where(before > 0, before / penalty, before * penalty))
+    logits_V[ids] = torch.where(before > 0, before / penalty, before * penalty)
 
 
 def _top(logits_V: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """The `keep` largest logits, sorted, equal ones by id."""
+    """The `keep` largest logits, sorted, equal ones by id. Of several at the edge, which are kept is torch's choice."""
     values, ids = torch.topk(logits_V, keep)
     ids, by_id = ids.sort()
     values, by_value = values[by_id].sort(descending=True, stable=True)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.sampling import draw, penalize, uniform
+from model.sampling import draw, penalize_, uniform
 from streams.types import Sampling
 
 GREEDY = Sampling(temperature=0.0)
@@ -56,13 +56,17 @@ def test_equal_logits_are_drawn_by_id_whatever_the_truncation(count, at):
     assert draw(logits, whole, at) == draw(logits, truncated, at)
 
 
-@pytest.mark.parametrize("logits", [[float("nan"), 1.0], [float("-inf")] * 2])
+@pytest.mark.parametrize("logits", [[float("nan"), 1.0], [1.0, float("nan"), 0.0], [float("-inf")] * 2])
 def test_logits_without_meaning_are_refused(logits):
     with pytest.raises(ValueError, match="no token can be drawn"):
         draw(torch.tensor(logits), PLAIN, 0.5)
+    with pytest.raises(ValueError, match="no token can be drawn"):
+        draw(torch.tensor(logits), Sampling(1.0, top_k=1, top_p=1.0), 0.5)
 
 
 def test_a_penalty_makes_what_was_drawn_less_likely_and_nothing_else():
     logits = torch.tensor([2.0, -2.0, 3.0])
-    assert penalize(logits, {0, 1}, 2.0).tolist() == [1.0, -4.0, 3.0]
-    assert penalize(logits, {0, 1}, 1.0) is logits
+    penalize_(logits, {0, 1}, 1.0)
+    assert logits.tolist() == [2.0, -2.0, 3.0]
+    penalize_(logits, {0, 1}, 2.0)
+    assert logits.tolist() == [1.0, -4.0, 3.0]
