@@ -200,8 +200,8 @@ function play(stream) {
 
 async function talk() {
   if (!can('hears', 'hear')) return;
-  const [isOpen] = await Promise.all([microphone.stream !== null || microphone.open(), ensureSession()]);
-  if (!isOpen) message.focus();
+  const opening = microphone.open().then((isOpen) => isOpen || message.focus());
+  await Promise.all([opening, ensureSession()]);
 }
 
 async function show() {
@@ -366,6 +366,7 @@ byId('key-form', HTMLFormElement).addEventListener('submit', (event) => {
   void learnModel();
 });
 
+addEventListener('pagehide', () => session?.close()); // else the server would wait for us to come back
 setInterval(showLevels, LEVEL_MS);
 setInterval(() => !isOver() && showTimes(), READOUT_MS);
 setInterval(async () => {

@@ -96,9 +96,9 @@ export class Preview {
 
   /** @param {MediaStream | null} stream */
   show(stream) {
+    if (this.#video.srcObject === stream) return;
     this.#video.srcObject = stream;
     this.#frame.hidden = stream === null;
-    if (stream !== null) void this.#video.play();
   }
 
   /** @returns {Promise<Uint8Array | null>} */

@@ -134,6 +134,7 @@ export class WebRtcTransport extends Emitter {
   }
 
   #end() {
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#peer.close();
     this.emit('playing', false);
@@ -158,6 +159,7 @@ export async function openWebRtc(options) {
     const microphone = peer.addTransceiver('audio', { direction: 'sendrecv' });
     const camera = peer.addTransceiver('video', { direction: 'sendonly' });
     const opened = hasOpened(channel);
+    opened.catch(() => {}); // where the offer is refused nobody waits for it any more
     await peer.setLocalDescription(await peer.createOffer());
     const { sdp, callId } = await postOffer(options, peer.localDescription?.sdp ?? '');
     await peer.setRemoteDescription({ type: 'answer', sdp });

@@ -156,6 +156,7 @@ export class WebSocketTransport extends Emitter {
   }
 
   #end() {
+    if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#watch);
     clearInterval(this.#camera);

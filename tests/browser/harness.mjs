@@ -1,0 +1,275 @@
+/**
+ * A server with an EchoEngine, a Chromium with fake devices, and the page in it: what every test here begins with.
+ *
+ * The microphone is a WAV file made from `speech.wav`; what the page receives is measured in the track itself.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, '..', '..');
+const { chromium } = createRequire(join(ROOT, 'clients', 'browser', 'package.json'))('playwright-core');
+
+export const PATIENCE_MS = 20_000; // a busy machine
+export const RATE_HZ = 24_000;
+
+// --- the server -----------------------------------------------------------------------------------------------------
+
+/**
+ * Start `run_server.py --engine echo`. `stop` ends it as a signal would, `kill` as a crash.
+ *
+ * @param {number} port  0 takes a free one
+ */
+export async function startServer(port = 0) {
+  const python = process.env.PYTHON ?? 'python3';
+  const args = ['-u', join(ROOT, 'run_server.py'), '--engine', 'echo', '--port', String(port)];
+  const child = spawn(python, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  let told = '';
+  child.stderr.on('data', (data) => (told += data));
+  const url = await new Promise((resolve, reject) => {
+    child.stdout.on('data', (data) => {
+      told += data;
+      const found = told.match(/open +(http:\S+)/);
+      if (found) resolve(found[1]);
+    });
+    child.on('exit', () => reject(new Error(`the server did not start:\n${told}`)));
+  });
+  await answers(url);
+  const exited = new Promise((resolve) => child.on('exit', resolve));
+  const end = (signal) => async () => {
+    child.kill(signal);
+    await exited;
+  };
+  return { url, port: Number(new URL(url).port), log: () => told, stop: end('SIGTERM'), kill: end('SIGKILL') };
+}
+
+async function answers(url) {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (Date.now() < deadline) {
+    const response = await fetch(`${url}/healthz`).catch(() => null);
+    if (response?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${url} does not answer`);
+}
+
+// --- sound ----------------------------------------------------------------------------------------------------------
+
+/** The samples of `speech.wav`: 1.66 s at 24 kHz. */
+export function speech() {
+  const file = readFileSync(join(ROOT, 'tests', 'fixtures', 'speech.wav'));
+  const start = file.indexOf('data') + 8;
+  return new Int16Array(file.buffer.slice(file.byteOffset + start, file.byteOffset + file.length));
+}
+
+/**
+ * A WAV file of these pieces: samples, or seconds of silence. Chromium plays it as the microphone, over and over.
+ *
+ * @param {(Int16Array | number)[]} pieces
+ */
+export function wavFile(pieces) {
+  const samples = pieces.flatMap((piece) => (typeof piece === 'number' ? new Array(Math.round(piece * RATE_HZ)).fill(0) : [...piece]));
+  const header = Buffer.alloc(44);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + samples.length * 2, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20); // PCM
+  header.writeUInt16LE(1, 22); // mono
+  header.writeUInt32LE(RATE_HZ, 24);
+  header.writeUInt32LE(RATE_HZ * 2, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(samples.length * 2, 40);
+  const path = join(mkdtempSync(join(tmpdir(), 'microphone-')), 'microphone.wav');
+  writeFileSync(path, Buffer.concat([header, Buffer.from(Int16Array.from(samples).buffer)]));
+  return path;
+}
+
+/** Loudness in steps of 20 ms, as root mean squares. @param {ArrayLike<number>} samples @param {number} rateHz */
+export function envelope(samples, rateHz = RATE_HZ) {
+  const step = rateHz / 50;
+  return Array.from({ length: Math.floor(samples.length / step) }, (_, i) => {
+    let sum = 0;
+    for (let n = i * step; n < (i + 1) * step; n++) sum += samples[n] ** 2;
+    return Math.sqrt(sum / step);
+  });
+}
+
+/** How alike two envelopes are where they are most alike, −1 to 1. @param {number[]} long @param {number[]} short */
+export function likeness(long, short) {
+  let best = -1;
+  for (let lag = 0; lag + short.length <= long.length; lag++) {
+    best = Math.max(best, correlation(long.slice(lag, lag + short.length), short));
+  }
+  return best;
+}
+
+function correlation(a, b) {
+  const mean = (x) => x.reduce((sum, value) => sum + value, 0) / x.length;
+  const [ma, mb] = [mean(a), mean(b)];
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += (a[i] - ma) * (b[i] - mb);
+    aa += (a[i] - ma) ** 2;
+    bb += (b[i] - mb) ** 2;
+  }
+  return aa && bb ? ab / Math.sqrt(aa * bb) : 0;
+}
+
+// --- the browser ----------------------------------------------------------------------------------------------------
+
+const QUIET = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+
+/** @param {{microphone?: string, isAllowed?: boolean}} [given] */
+export function launch({ microphone, isAllowed = true } = {}) {
+  const devices = ['--use-fake-device-for-media-stream', isAllowed ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts'];
+  if (microphone) devices.push(`--use-file-for-fake-audio-capture=${microphone}`);
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless=new', '--no-sandbox', '--disable-gpu', ...QUIET, ...devices],
+  });
+}
+
+/**
+ * Open the page, let `use` use it, and close it. Fails where the page threw or logged an error.
+ *
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} url
+ * @param {{transport?: string, context?: object, prepare?: (page: any) => Promise<void>, mayComplain?: boolean}} given
+ * @param {(page: any) => Promise<void>} use
+ */
+export async function onPage(browser, url, { transport, context = {}, prepare, mayComplain = false }, use) {
+  const page = await (await browser.newContext(context)).newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(`${error.name}: ${error.message} ${error.stack}`));
+  page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
+  try {
+    await page.addInitScript(collectEvents);
+    await prepare?.(page);
+    await page.goto(transport ? `${url}/?transport=${transport}` : url);
+    await page.locator('#abilities li').first().waitFor();
+    await use(page);
+    if (!mayComplain) assert.deepEqual(complaints, []);
+  } catch (error) {
+    const seen = await page.evaluate(() => ({
+      phase: document.getElementById('phase').dataset.phase,
+      problem: document.getElementById('problem-text').textContent,
+      said: document.getElementById('log').innerText,
+      events: window.receivedEvents.map((event) => event.type).join(' '),
+    })).catch(() => 'a page that does not answer');
+    error.message += `\nThe page: ${JSON.stringify(seen, null, 1)}\nIt complained: ${complaints.join('\n')}`;
+    throw error;
+  } finally {
+    await page.context().close();
+  }
+}
+
+/** Runs in the page: keeps every event that a server sends, whichever way it comes. */
+function collectEvents() {
+  const events = (window.receivedEvents = []);
+  const keep = ({ data }) => typeof data === 'string' && events.push({ atMs: performance.now(), ...JSON.parse(data) });
+  const createDataChannel = RTCPeerConnection.prototype.createDataChannel;
+  RTCPeerConnection.prototype.createDataChannel = function (...args) {
+    const channel = createDataChannel.apply(this, args);
+    channel.addEventListener('message', keep);
+    return channel;
+  };
+  const Plain = window.WebSocket;
+  window.WebSocket = class extends Plain {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener('message', keep);
+    }
+  };
+}
+
+/** Wait for an event of the server, by type, and return the first. */
+export async function eventOf(page, type, after = 0) {
+  const found = await page.waitForFunction(
+    ([wanted, since]) => window.receivedEvents.find((event) => event.type === wanted && event.atMs > since),
+    [type, after],
+    { polling: 20 },
+  );
+  return found.jsonValue();
+}
+
+export async function typesOf(page) {
+  return page.evaluate(() => window.receivedEvents.map((event) => event.type));
+}
+
+export const phaseOf = (page) => page.locator('#phase').getAttribute('data-phase');
+
+export async function waitForPhase(page, ...phases) {
+  await page.waitForFunction((wanted) => wanted.includes(document.getElementById('phase').dataset.phase), phases, { polling: 20 });
+}
+
+export async function type(page, text) {
+  const field = page.getByRole('textbox', { name: 'Message' });
+  await field.fill(text);
+  await field.press('Enter');
+}
+
+/** @param {any} page @param {'Hands-free' | 'Hold to talk'} name */
+export async function takeTurns(page, name) {
+  await page.getByRole('radio', { name }).check();
+}
+
+/** Wait until the agent has said this. */
+export async function waitForAnswer(page, text) {
+  await page.locator('.entry[data-role="assistant"][data-status="done"]', { hasText: text }).first().waitFor();
+}
+
+/**
+ * Start to keep the sound of the stream that the page plays, as the track itself delivers it.
+ *
+ * `recorded(page)` gives the samples so far, at 24 kHz.
+ */
+export async function record(page) {
+  await page.evaluate(() => {
+    const kept = (window.keptSound = { samples: [], rateHz: 0, fromMs: performance.now() });
+    const [track] = document.getElementById('voice').srcObject.getAudioTracks();
+    const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
+    const pump = async () => {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        const plane = new Float32Array(value.numberOfFrames);
+        value.copyTo(plane, { planeIndex: 0, format: 'f32-planar' });
+        const ratio = Math.round(value.sampleRate / 24_000);
+        for (let i = 0; i < plane.length; i += ratio) kept.samples.push(plane[i]);
+        value.close();
+      }
+    };
+    void pump();
+  });
+}
+
+/** @returns {Promise<number[]>} */
+export function recorded(page) {
+  return page.evaluate(() => window.keptSound.samples);
+}
+
+/** Seconds of sound that can be heard in these samples. @param {number[]} samples */
+export function audibleSeconds(samples) {
+  return envelope(samples).filter((level) => level > 0.01).length / 50;
+}
+
+/** Wait until as much could be heard. */
+export async function waitForSound(page, seconds) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const samples = await recorded(page);
+    if (audibleSeconds(samples) >= seconds) return samples;
+    if (Date.now() > deadline) throw new Error(`only ${audibleSeconds(samples)} s of sound came`);
+    await page.waitForTimeout(100);
+  }
+}
