@@ -39,8 +39,21 @@ def read_offer(text: str) -> Offer:
         raise ValueError("the offer has no audio section: add a microphone track, or a transceiver that receives audio")
     if len(kinds) > MAX_SECTIONS:
         raise ValueError(f"the offer has {len(kinds)} sections, the most is {MAX_SECTIONS}")
+    _check_names(lines, kinds)
     kept = [line for line in lines if not _is_useless(line)]
     return Offer("\r\n".join(kept) + "\r\n", kinds)
+
+
+def _check_names(lines: list[str], kinds: tuple[str, ...]) -> None:
+    """The names of sections and what is said of them; aiortc believes both without looking."""
+    names = [line.removeprefix("a=mid:").strip() for line in lines if line.startswith("a=mid:")]
+    if len(names) != len(kinds) or len(set(names)) != len(names):
+        raise ValueError(f"each of the offer's {len(kinds)} sections needs a name of its own (a=mid), got {names}")
+    for line in lines:
+        group, _, members = line.partition(" ")
+        strangers = set(members.split()) - set(names)
+        if group == "a=group:BUNDLE" and (strangers or not members.strip()):
+            raise ValueError(f"the offer bundles sections that are not there: {line!r:.80}")
 
 
 def _is_useless(line: str) -> bool:

@@ -43,6 +43,7 @@ _BAD_OFFER: Final = (
     TypeError,
     AttributeError,
     AssertionError,
+    RuntimeError,  # what a StopIteration of its parser becomes on the way out of a coroutine
     InternalError,
     InvalidAccessError,
     InvalidStateError,
@@ -193,6 +194,8 @@ class Peer:
                 await self._connection.close()
         except TimeoutError:
             logger.error("a connection did not close within %g s", CLOSE_TIMEOUT_S)
+        except _BAD_OFFER:
+            logger.exception("a connection did not close cleanly")
 
 
 def _opus() -> RTCRtpCodecCapability:

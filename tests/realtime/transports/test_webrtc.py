@@ -113,8 +113,8 @@ async def test_a_page_may_read_where_its_call_is(server: Any):
     ("sdp", "why"),
     [
         ("hello", "must be SDP"),
-        ("v=0\r\nm=audio 9 RTP/AVP 0\r\n", "cannot be answered"),
-        ("v=0\r\nm=audio\r\n", "cannot be answered"),
+        ("v=0\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n", "cannot be answered"),
+        ("v=0\r\nm=audio\r\na=mid:0\r\n", "cannot be answered"),
     ],
 )
 async def test_a_bad_offer_is_refused_in_words_and_leaves_nothing_behind(server: Any, sdp: str, why: str):

@@ -5,9 +5,9 @@ import pytest
 from realtime.transports.webrtc_offer import MAX_OFFER_CHARS, MAX_SECTIONS, read_offer
 
 HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
-AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n"
-VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n"
-CHANNEL = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n"
+VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\n"
+CHANNEL = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n"
 
 
 def test_the_sections_are_told_in_order():
@@ -51,6 +51,10 @@ def test_candidates_that_can_be_reached_stay():
         (HEAD + CHANNEL, "no audio section"),
         (HEAD + AUDIO + "m=text 9 RTP/AVP 98\r\n", "asks for 'text'"),
         (HEAD + AUDIO * (MAX_SECTIONS + 1), f"the most is {MAX_SECTIONS}"),
+        (HEAD + AUDIO + AUDIO, "a name of its own"),
+        (HEAD + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", "a name of its own"),
+        (HEAD + "a=group:BUNDLE 0 7\r\n" + AUDIO, "not there: 'a=group:BUNDLE 0 7'"),
+        (HEAD + "a=group:BUNDLE\r\n" + AUDIO, "not there: 'a=group:BUNDLE'"),
         (HEAD + AUDIO + "a=x" * MAX_OFFER_CHARS, f"the most is {MAX_OFFER_CHARS}"),
     ],
 )
