@@ -27,7 +27,7 @@ class Limits:
     connects_per_min: float = 120.0  # from one address
     connect_burst: int = 40
     idle_timeout_s: float = 900.0  # without any event from the client
-    max_session_s: float = 86_400.0
+    max_session_s: float = 315_360_000.0  # ten years: a session ends when somebody ends it
     write_timeout_s: float = 10.0  # a client that does not read for this long is closed
 
     def __post_init__(self) -> None:
