@@ -103,10 +103,11 @@ def parser() -> argparse.ArgumentParser:
     add("--api-key-file", type=Path, metavar="FILE", help="accepted keys, one a line; # begins a comment")
     add("--api-key-env", metavar="NAME", help="environment variable with accepted keys, separated by commas")
     add("--insecure-no-auth", action="store_true", help="serve anyone, also where other machines can connect")
-    idle_s = Limits().idle_timeout_s
+    idle_s, session_s = Limits().idle_timeout_s, Limits().max_session_s
     add(
         "--idle-timeout", type=float, default=idle_s, metavar="SECONDS", help="of silent clients (default: %(default)g)"
     )
+    add("--max-session", type=float, default=session_s, metavar="SECONDS", help="of any session (default: ten years)")
     add = result.add_argument_group("WebRTC calls, where a NAT or a firewall is in the way").add_argument
     add("--rtc-stun", metavar="URL", help="such as stun:stun.example.org:3478 (default: none)")
     add("--rtc-turn", metavar="URL", help="relay, such as turn:turn.example.org:3478?transport=udp (default: none)")
@@ -137,7 +138,7 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
         tls=TlsConfig(args.tls_cert, args.tls_key) if args.tls_cert else None,
         keys=read_keys(args.api_key_file, args.api_key_env),
         allow_no_auth=args.insecure_no_auth,
-        limits=Limits(idle_timeout_s=args.idle_timeout),
+        limits=Limits(idle_timeout_s=args.idle_timeout, max_session_s=args.max_session),
         rtc=rtc_config_of(args),
         record_dir=args.record,
         browser_dir=BROWSER_DIR if (BROWSER_DIR / "index.html").is_file() else None,
