@@ -3,7 +3,6 @@
 Decides whether a response may begin and where; `Answers` and `SideSession` then run it.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from msgspec import UnsetType
@@ -16,9 +15,9 @@ from realtime.editing import VOICE_CONTENT, Editor
 from realtime.engine import EngineFull
 from realtime.errors import ProtocolError
 from realtime.items import MessageItem
-from realtime.response_plan import ResponsePlan, plan_response
+from realtime.response_plan import Planner, ResponsePlan
 from realtime.server_events import Send
-from realtime.session_config import FunctionTool, SessionConfig, ToolChoice
+from realtime.session_config import FunctionTool, ToolChoice
 from realtime.session_setup import SessionSetup
 from realtime.side_session import SideSession
 from realtime.wire_objects import StatusReason
@@ -41,24 +40,23 @@ class Responder:
         conversation: Conversation,
         context: Context,
         editor: Editor,
-        config: Callable[[], SessionConfig],
+        planner: Planner,
         send: Send,
     ) -> None:
         self._setup = setup
         self._conversation = conversation
-        self._conversation_id = setup.ids.conversation()
         self._editor = editor
-        self._config = config
+        self._planner = planner
         self._send = send
         self._sides: dict[str, SideSession] = {}  # by response id
         self._unanswered: int | None = None  # a turn ended while an answer ran: the sample where it ended
-        self.answers = Answers(setup, conversation, context, self._plan_default, send)
+        self.answers = Answers(setup, conversation, context, planner.plan_default, send)
 
     # --- what begins a response -------------------------------------------------------------------------------------
 
     def create(self, options: ce.ResponseOptions, heard_until: int, pts_us: int) -> None:
         """A client's `response.create`. The model answers once it has heard the sound up to `heard_until`."""
-        config = self._config()
+        config = self._planner.config
         if config.type == "transcription":
             raise ProtocolError("a transcription session makes no responses", code="invalid_request_error")
         if options.conversation == "none":
@@ -70,7 +68,7 @@ class Responder:
                 "Wait until the response is finished before creating a new one.",
                 code="conversation_already_has_active_response",
             )
-        plan = self._plan(options, self._conversation_id)
+        plan = self._planner.plan(options)
         if isinstance(options.input, UnsetType):
             history = None
             if isinstance(options.instructions, UnsetType) and self._last_was_unheard():
@@ -85,7 +83,7 @@ class Responder:
         if self.answers.active_id is not None:
             self._unanswered = heard_until
             return
-        plan = self._plan_default()
+        plan = self._planner.plan_default()
         if self._setup.info.hears:
             self.answers.begin(plan, Request(plan.respond(), _briefing(plan), None, heard_until))
         else:
@@ -105,21 +103,14 @@ class Responder:
         last = self._conversation.retrieve(last_id)
         return isinstance(last, MessageItem) and last.content == VOICE_CONTENT
 
-    def _plan_default(self) -> ResponsePlan:
-        return self._plan(ce.ResponseOptions(), self._conversation_id)
-
-    def _plan(self, options: ce.ResponseOptions, conversation_id: str | None) -> ResponsePlan:
-        setup = self._setup
-        return plan_response(setup.ids.response(), conversation_id, self._config(), options, setup.info, setup.limits)
-
     # --- out of band ------------------------------------------------------------------------------------------------
 
     def _create_side(self, options: ce.ResponseOptions, pts_us: int) -> None:
-        plan = self._plan(options, None)
+        plan = self._planner.plan(options, out_of_band=True)
         if isinstance(options.input, UnsetType):
             history = self._conversation.as_messages()
         else:
-            history = self._editor.read_input(options.input, self._config().audio.input.format, pts_us)
+            history = self._editor.read_input(options.input, self._planner.config.audio.input.format, pts_us)
         slots, limits = self._setup.sides, self._setup.limits
         if slots is None or len(self._sides) >= limits.max_side_responses:
             raise _no_slot(f"this session may run {limits.max_side_responses} of them at a time")
@@ -152,7 +143,7 @@ class Responder:
             )
 
     def close(self) -> None:
-        """The session ends: give the slots of its side sessions back."""
+        """The session ends: give the slots of its side sessions back. May be called again."""
         self._unanswered = None
         for side in list(self._sides.values()):
             side.cancel("client_cancelled")

@@ -1,7 +1,7 @@
 """What one response is to be: the session's settings, overridden by what its `response.create` asks.
 
 Pure: options in, a frozen plan out, or `ProtocolError`. The plan says what the client is told about the response and
-what the engine is asked.
+what the engine is asked. A `Planner` makes the plans of one session.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from msgspec import UnsetType
 from realtime.client_events import ResponseOptions
 from realtime.engine import EngineInfo
 from realtime.errors import ProtocolError
+from realtime.ids import Ids
 from realtime.items import Item
 from realtime.messages import engine_tools
 from realtime.session_config import (
@@ -100,6 +101,25 @@ class ResponsePlan:
             metadata=self.metadata,
             usage=usage,
         )
+
+
+class Planner:
+    """`config` is the session's, and follows it."""
+
+    def __init__(self, ids: Ids, info: EngineInfo, limits: SessionLimits, config: SessionConfig) -> None:
+        self.config = config
+        self._conversation_id = ids.conversation()
+        self._ids = ids
+        self._info = info
+        self._limits = limits
+
+    def plan(self, options: ResponseOptions, *, out_of_band: bool = False) -> ResponsePlan:
+        conversation_id = None if out_of_band else self._conversation_id
+        return plan_response(self._ids.response(), conversation_id, self.config, options, self._info, self._limits)
+
+    def plan_default(self) -> ResponsePlan:
+        """A response that nobody described."""
+        return self.plan(ResponseOptions())
 
 
 def plan_response(

@@ -112,7 +112,7 @@ class TickScheduler:
         self._capacity = capacity
         self._observe = observe
         self._entries: dict[str, _Entry] = {}
-        self._ticking: dict[str, _Entry] = {}
+        self._ticking: dict[str, _Entry] = {}  # empty between ticks
         self._woken = asyncio.Event()
         self._deadline_us = 0  # the next of the grid
         self._any_live = False
@@ -136,16 +136,20 @@ class TickScheduler:
         self._deadline_us = self._clock.now_us() + TICK_US
         while True:
             self._woken.clear()
-            live, free = self._ask_sessions()
-            batch = self._choose(live, free)
+            batch = self._choose(*self._ask_sessions())
             if batch is None:
-                await self._wait_until(self._deadline_us if live else None)
-                continue
-            windows = self._take_windows(batch.live + batch.free)
-            started_us = self._clock.now_us()
-            if windows:
-                await self._run_tick(windows, self._route)
-            self._account(batch, started_us)
+                await self._wait_until(self._deadline_us if self._any_live else None)
+            else:
+                await self._tick(batch)
+
+    async def _tick(self, batch: _Batch) -> None:
+        """One tick, of which nothing is kept: sessions that left meanwhile are free to go."""
+        windows = self._take_windows(batch.live + batch.free)
+        started_us = self._clock.now_us()
+        if windows:
+            await self._run_tick(windows, self._route)
+        self._account(batch, started_us)
+        self._ticking.clear()
 
     # --- before the tick --------------------------------------------------------------------------------------------
 
@@ -199,7 +203,6 @@ class TickScheduler:
 
     def _take_windows(self, entries: list[_Entry]) -> list[TickWindow]:
         windows: list[TickWindow] = []
-        self._ticking = {}
         for entry in entries:
             with self._guard(entry):
                 window = entry.session.take_window()

@@ -6,8 +6,6 @@ Never sleeps and reads no clock but the one it is given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -17,6 +15,8 @@ from realtime import server_events as ev
 from realtime.client_events import ClientEvent
 from realtime.context import Context
 from realtime.conversation import Conversation
+from realtime.downlink import CloseKind as CloseKind
+from realtime.downlink import Closing, Downlink
 from realtime.editing import Editor
 from realtime.errors import ProtocolError
 from realtime.images import parse_image
@@ -24,6 +24,7 @@ from realtime.listening import Listener
 from realtime.outbox import Outbox
 from realtime.protocol import decode_client_event
 from realtime.responding import Responder, briefing_of
+from realtime.response_plan import Planner
 from realtime.scheduler import Demand
 from realtime.server_events import ServerEvent, error_event
 from realtime.session_config import Extensions, SessionConfig
@@ -51,36 +52,20 @@ MAX_WAITING_TICKS: Final = 2  # sound that waits longer is caught up with, faste
 SETTLING_TICKS: Final = 4  # for this long after something new, a self-paced model may begin to answer
 
 
-class CloseKind(StrEnum):
-    CLIENT_LEFT = "client_left"
-    SLOW_CLIENT = "slow_client"
-    ENGINE_FAILED = "engine_failed"
-    EXPIRED = "expired"
-    SHUTDOWN = "shutdown"
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """Why a session is over."""
-
-    kind: CloseKind
-    message: str
-
-
 class Session:
     def __init__(self, setup: SessionSetup) -> None:
         self._setup = setup
-        self.outbox = Outbox(setup.ids, setup.limits.max_outbox_events, setup.limits.max_outbox_bytes)
-        self.closing: Closing | None = None
+        self._downlink = downlink = Downlink(setup)
         config = SessionConfig(id=setup.name, model=setup.info.name, expires_at=setup.expires_at)
         self._config = merged(config, setup.patch, setup.info)
         conversation = Conversation(setup.limits)
         self._context = Context(conversation, setup.info.self_paced, setup.limits.max_commands)
         self._listener = Listener(self._config.audio.input, setup.limits, setup.make_activity, setup.info.hears)
         self._camera = VideoInput()
-        self._editor = Editor(setup, conversation, self._context, self._send)
-        self._responder = Responder(setup, conversation, self._context, self._editor, lambda: self._config, self._send)
-        self._turns = TurnTaking(setup, self._listener, self._editor, self._responder, self._send)
+        self._planner = planner = Planner(setup.ids, setup.info, setup.limits, self._config)
+        self._editor = editor = Editor(setup, conversation, self._context, downlink.send)
+        self._responder = Responder(setup, conversation, self._context, editor, planner, downlink.send)
+        self._turns = TurnTaking(setup, self._listener, editor, self._responder, downlink.send)
         self._tick = 0
         self._settling_ticks = 0
         self._microphone_until_us = 0
@@ -98,6 +83,15 @@ class Session:
         return self._config
 
     @property
+    def outbox(self) -> Outbox:
+        return self._downlink.outbox
+
+    @property
+    def closing(self) -> Closing | None:
+        """Why the session is over, once it is."""
+        return self._downlink.closing
+
+    @property
     def pts_us(self) -> int:
         """Session time: where the next tick begins."""
         return self._tick * TICK_US
@@ -109,15 +103,12 @@ class Session:
 
     def start(self) -> None:
         """Greet the client. Events that came before are answered after."""
-        self._send([ev.SessionCreated(session=session_object(self._config))])
+        self._downlink.send([ev.SessionCreated(session=session_object(self._config))])
 
     def close(self, kind: CloseKind, message: str) -> None:
         """The session is over. What the outbox holds may still be sent. Only the first call does anything."""
-        if self.closing is not None:
-            return
         self._responder.close()
-        self.closing = Closing(kind, message)
-        self._setup.notify()
+        self._downlink.close(kind, message)
 
     # --- from the client --------------------------------------------------------------------------------------------
 
@@ -130,7 +121,7 @@ class Session:
         try:
             event = decode_client_event(data)
         except ProtocolError as error:
-            self._send([error_event(error)])
+            self._downlink.send([error_event(error)])
             return
         self.receive(event)
 
@@ -142,7 +133,7 @@ class Session:
             self._do(event)
         except ProtocolError as error:
             error.event_id = event.event_id
-            self._send([error_event(error)])
+            self._downlink.send([error_event(error)])
         self._after_change()
 
     def hear(self, chunk: AudioChunk) -> None:
@@ -162,7 +153,7 @@ class Session:
 
     def tell(self, events: Sequence[ServerEvent]) -> None:
         """Events that the transport has to add: what it plays by itself, what it could not carry."""
-        self._send(events)
+        self._downlink.send(events)
 
     def _do(self, event: ClientEvent) -> None:
         match event:
@@ -206,10 +197,11 @@ class Session:
             )
         self._config = config
         self._apply_config()
-        self._send([ev.SessionUpdated(session=session_object(config))])
+        self._downlink.send([ev.SessionUpdated(session=session_object(config))])
 
     def _apply_config(self) -> None:
         config = self._config
+        self._planner.config = config
         detection = config.audio.input.turn_detection
         self._listener.configure(config.audio.input)
         self._context.describe(briefing_of(config.instructions, config.tools, config.tool_choice))
@@ -261,6 +253,7 @@ class Session:
         self._follow(self._listener.listen())
         commands = self._context.take(self._listener.num_heard_after(listens), self._listener.num_heard)
         self._tick += 1
+        self._downlink.pts_us = self.pts_us
         self._camera_waits = False
         if any(isinstance(command, Rewrite) for command in commands):
             self._responder.answers.note_rewrite()
@@ -304,25 +297,14 @@ class Session:
         if self.closing is not None:
             return
         self._responder.answers.fail("engine_failure", failure.reason)
-        self._send([error_event(ProtocolError(failure.reason, code="engine_failure", type="server_error"))])
+        self._downlink.send([error_event(ProtocolError(failure.reason, code="engine_failure", type="server_error"))])
         self.close(CloseKind.ENGINE_FAILED, failure.reason)
-
-    # --- to the client ----------------------------------------------------------------------------------------------
-
-    def _send(self, events: Sequence[ServerEvent]) -> None:
-        if self.closing is not None or not events:
-            return
-        for event in events:
-            outgoing = self.outbox.push(event)
-            if outgoing is None:
-                self.close(CloseKind.SLOW_CLIENT, "the client does not read what it is sent")
-                return
-            if self._setup.tap is not None:
-                self._setup.tap.server_event(outgoing.frame, self.pts_us)
-        self._setup.notify()
 
     def _after_change(self) -> None:
         """Go on with what waited for this, and tell the scheduler if the session needs more of it than before."""
+        if self.closing is not None:  # this was one event too many for the outbox
+            self._responder.close()
+            return
         self._responder.answer_waiting_turn()
         before = self._last_demand
         if _URGENCY[self.demand()] > _URGENCY[before]:

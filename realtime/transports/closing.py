@@ -1,9 +1,9 @@
 """uvicorn's WebSocket connection, with endings that do not depend on the client's good will.
 
 What differs from its parent is all about closing: a close frame does not wait for a client that stopped reading; a
-client whose frame was refused (too large, malformed) gets to read why before the connection drops; and a connection
-that is over, or whose client does not answer pings, is gone after `CLOSE_TIMEOUT_S`, even when the client never reads
-what is still queued.
+client whose frame was refused (too large, malformed) gets to read why before the connection drops; a connection that
+is over, or whose client does not answer pings, is gone after `CLOSE_TIMEOUT_S`, even when the client never reads what
+is still queued; and a lost connection is freed at once, not when the garbage collector comes by.
 """
 
 import asyncio
@@ -72,3 +72,5 @@ class ClosingWebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self._deadline is not None:
             self._deadline.cancel()
+        self.conn.parser.close()  # a generator that refers to what refers to it, and to the last frame
+        self.conn.parser_exc = None  # its traceback does too
