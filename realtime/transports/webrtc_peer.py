@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
+import numpy as np
 from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
@@ -73,11 +74,36 @@ class PeerOwner(Protocol):
     def take_speech(self, peer: "Peer", num_samples: int) -> Samples: ...
 
 
+class _Nobody:
+    """The owner of a connection that is closed."""
+
+    def peer_opened(self, peer: "Peer") -> None:
+        pass
+
+    def peer_gone(self, peer: "Peer") -> None:
+        pass
+
+    def peer_alive(self, peer: "Peer") -> None:
+        pass
+
+    def receive(self, peer: "Peer", message: str | bytes) -> None:
+        pass
+
+    def hear(self, peer: "Peer", packet: OpusPacket) -> None:
+        pass
+
+    def see(self, peer: "Peer", rgb: Pixels) -> None:
+        pass
+
+    def take_speech(self, peer: "Peer", num_samples: int) -> Samples:
+        return np.zeros(num_samples, np.float32)
+
+
 class Peer:
     """`sees`: whether a camera is wanted."""
 
     def __init__(self, owner: PeerOwner, network: IceNetwork, config: RtcConfig, sees: bool, clock: Clock) -> None:
-        self._owner = owner
+        self._owner: PeerOwner = owner
         self._network = network
         self._sees = sees
         self._clock = clock
@@ -184,8 +210,9 @@ class Peer:
         return num_undelivered(self._channel) if self._channel is not None else 0
 
     async def close(self) -> None:
-        """Let go of everything. The owner is not told."""
+        """Let go of everything. The owner is not told, and is no longer held by what aiortc leaves to the collector."""
         self._is_gone = True
+        self._owner = _Nobody()
         if self._filming is not None:
             self._filming.cancel()
             await asyncio.wait({self._filming})
