@@ -91,6 +91,12 @@ class NativePool:
         self.num_threads = num_threads
         self._handle = _owned(self, load().ow_pool_create(num_threads, pinned), load().ow_pool_destroy)
 
+    def read(self, words: Tensor) -> int:
+        """Read an int64 tensor as fast as these threads can; returns its sum. How benchmarks measure bandwidth."""
+        words = _checked(words, "words", torch.int64, tuple(words.shape))
+        total = load().ow_pool_read(self._handle, words.data_ptr(), words.numel())
+        return int(ctypes.c_int64(total).value)
+
     @property
     def handle(self) -> int:
         """The C object, alive as long as this one."""

@@ -5,7 +5,7 @@ Nothing is loaded at import. `load` finds the library that the package's build p
 
 import ctypes
 import functools
-from ctypes import POINTER, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_float, c_int32, c_int64, c_uint64, c_void_p
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -76,6 +76,7 @@ _FUNCTIONS = {
     "ow_isa_runs": (c_int32, (c_int32,)),
     "ow_pool_create": (c_void_p, (c_int32, c_int32)),
     "ow_pool_destroy": (None, (c_void_p,)),
+    "ow_pool_read": (c_uint64, (c_void_p, c_void_p, c_int64)),
     "ow_linear_create": (c_void_p, (POINTER(Fp4Struct), c_int32, c_int32, c_void_p)),
     "ow_linear_forward": (c_int32, (c_void_p, c_void_p, c_int64, c_void_p)),
     "ow_linear_destroy": (None, (c_void_p,)),

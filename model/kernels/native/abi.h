@@ -84,6 +84,9 @@ OW_EXPORT int32_t ow_isa_runs(int32_t isa);
 OW_EXPORT OwPool* ow_pool_create(int32_t num_threads, int32_t pinned);
 OW_EXPORT void ow_pool_destroy(OwPool* pool);
 
+// Reads memory with all threads and returns the sum of its 64-bit words: the machine's read bandwidth, for benchmarks.
+OW_EXPORT uint64_t ow_pool_read(OwPool* pool, const uint64_t* words, int64_t num_words);
+
 OW_EXPORT OwLinear* ow_linear_create(const OwFp4* weight, int32_t activation, int32_t isa, OwPool* pool);
 OW_EXPORT int32_t ow_linear_forward(OwLinear* linear, const float* x, int64_t num_rows, float* y);
 OW_EXPORT void ow_linear_destroy(OwLinear* linear);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
+#include <atomic>
 #include <new>
 #include <system_error>
 
@@ -50,6 +52,24 @@ OwPool* ow_pool_create(int32_t num_threads, int32_t pinned) {
 }
 
 void ow_pool_destroy(OwPool* pool) { delete pool; }
+
+uint64_t ow_pool_read(OwPool* pool, const uint64_t* words, int64_t num_words) {
+  constexpr int64_t kPart = 1 << 13;  // 64 KiB
+  std::atomic<uint64_t> total{0};
+  std::lock_guard<std::mutex> lock(pool->pool.callers());
+  pool->pool.run((num_words + kPart - 1) / kPart, [&](int64_t part, int) {
+    uint64_t sums[64] = {};  // as many independent chains as hide the latency of additions
+    const uint64_t *p = words + part * kPart, *end = words + std::min(num_words, (part + 1) * kPart);
+    for (; end - p >= 64; p += 64) {
+      for (int line = 0; line < 64; line += 8) __builtin_prefetch(p + 256 + line);
+      for (int i = 0; i < 64; ++i) sums[i] += p[i];
+    }
+    for (; p < end; ++p) sums[0] += *p;
+    for (int i = 1; i < 64; ++i) sums[0] += sums[i];
+    total.fetch_add(sums[0], std::memory_order_relaxed);
+  });
+  return total.load();
+}
 
 OwLinear* ow_linear_create(const OwFp4* weight, int32_t activation, int32_t isa, OwPool* pool) {
   const ow::Kernels* kernels = ow::kernels_of(isa);
