@@ -93,14 +93,21 @@ export function wavFile(pieces) {
   return path;
 }
 
-/** Loudness in steps of 20 ms, as root mean squares. @param {ArrayLike<number>} samples @param {number} rateHz */
-export function envelope(samples, rateHz = RATE_HZ) {
-  const step = rateHz / 50;
-  return Array.from({ length: Math.floor(samples.length / step) }, (_, i) => {
-    let sum = 0;
-    for (let n = i * step; n < (i + 1) * step; n++) sum += samples[n] ** 2;
-    return Math.sqrt(sum / step);
+const STEPS_PER_S = 50; // of envelopes
+const AUDIBLE = 0.01; // of full scale, root mean square
+
+/** Loudness in steps of 20 ms, as root mean squares of full scale. @param {Int16Array} pcm16 */
+export function envelope(pcm16) {
+  const step = RATE_HZ / STEPS_PER_S;
+  return Array.from({ length: Math.floor(pcm16.length / step) }, (_, i) => {
+    const part = pcm16.subarray(i * step, (i + 1) * step);
+    return Math.sqrt(part.reduce((sum, sample) => sum + (sample / 32_768) ** 2, 0) / step);
   });
+}
+
+/** Seconds of an envelope in which something can be heard. @param {number[]} levels */
+export function audibleSeconds(levels) {
+  return levels.filter((level) => level > AUDIBLE).length / STEPS_PER_S;
 }
 
 /** How alike two envelopes are where they are most alike, −1 to 1. @param {number[]} long @param {number[]} short */
@@ -229,47 +236,47 @@ export async function waitForAnswer(page, text) {
 }
 
 /**
- * Start to keep the sound of the stream that the page plays, as the track itself delivers it.
+ * Start to measure the sound of the stream that the page plays, as the track itself delivers it.
  *
- * `recorded(page)` gives the samples so far, at 24 kHz.
+ * `heard(page)` gives its envelope so far.
  */
-export async function record(page) {
-  await page.evaluate(() => {
-    const kept = (window.keptSound = { samples: [], rateHz: 0, fromMs: performance.now() });
+export async function listen(page) {
+  await page.evaluate((stepsPerS) => {
+    const levels = (window.heardLevels = []);
     const [track] = document.getElementById('voice').srcObject.getAudioTracks();
     const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
+    let [sum, count] = [0, 0];
     const pump = async () => {
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return;
         const plane = new Float32Array(value.numberOfFrames);
         value.copyTo(plane, { planeIndex: 0, format: 'f32-planar' });
-        const ratio = Math.round(value.sampleRate / 24_000);
-        for (let i = 0; i < plane.length; i += ratio) kept.samples.push(plane[i]);
+        for (const sample of plane) {
+          sum += sample * sample;
+          count += 1;
+          if (count < value.sampleRate / stepsPerS) continue;
+          levels.push(Math.sqrt(sum / count));
+          [sum, count] = [0, 0];
+        }
         value.close();
       }
     };
     void pump();
-  });
+  }, STEPS_PER_S);
 }
 
 /** @returns {Promise<number[]>} */
-export function recorded(page) {
-  return page.evaluate(() => window.keptSound.samples);
+export function heard(page) {
+  return page.evaluate(() => window.heardLevels);
 }
 
-/** Seconds of sound that can be heard in these samples. @param {number[]} samples */
-export function audibleSeconds(samples) {
-  return envelope(samples).filter((level) => level > 0.01).length / 50;
-}
-
-/** Wait until as much could be heard. */
-export async function waitForSound(page, seconds) {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const samples = await recorded(page);
-    if (audibleSeconds(samples) >= seconds) return samples;
-    if (Date.now() > deadline) throw new Error(`only ${audibleSeconds(samples)} s of sound came`);
-    await page.waitForTimeout(100);
-  }
+/** Wait until as much could be heard, beginning at step `from`. Returns the envelope of all. */
+export async function waitForSound(page, seconds, from = 0) {
+  await page.waitForFunction(
+    ([first, least, steps]) => window.heardLevels.slice(first).filter((level) => level > least).length >= steps,
+    [from, AUDIBLE, seconds * STEPS_PER_S],
+    { polling: 50 },
+  );
+  return heard(page);
 }

@@ -1,4 +1,4 @@
-"""The page and the stock JavaScript client in a real Chromium, driven from node against `run_server.py --engine echo`."""
+"""The page and the stock JavaScript client in a real Chromium, run by node against `run_server.py --engine echo`."""
 
 import os
 import shutil
