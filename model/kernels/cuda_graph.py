@@ -44,9 +44,7 @@ class _Graph:
 class GraphedDecoder:
     """A GPU decoder whose decode steps are replayed. Built while every slot is empty: capturing writes to slot 0."""
 
-    def __init__(
-        self, decoder: GpuDecoder, ladder: Sequence[int] = LADDER, capture: Capture = capture_cuda
-    ) -> None:
+    def __init__(self, decoder: GpuDecoder, ladder: Sequence[int] = LADDER, capture: Capture = capture_cuda) -> None:
         if not ladder or list(ladder) != sorted(set(ladder)) or ladder[0] < 1:
             raise ValueError(f"batch sizes must be positive and increasing, not {list(ladder)}")
         self._decoder = decoder

@@ -64,7 +64,11 @@ def attend_gathered(q_NHE: Tensor, k_SGCE: Tensor, v_SGCE: Tensor, slot_N: Tenso
     position_C = torch.arange(k_SGCE.shape[2], device=q_NHE.device)
     mask_NC = position_C[None, :] <= index_N[:, None]
     out_NH1E = F.scaled_dot_product_attention(
-        q_NHE[:, :, None], k_SGCE[slot_N], v_SGCE[slot_N], attn_mask=mask_NC[:, None, None], enable_gqa=_shares(q_NHE, k_SGCE)
+        q_NHE[:, :, None],
+        k_SGCE[slot_N],
+        v_SGCE[slot_N],
+        attn_mask=mask_NC[:, None, None],
+        enable_gqa=_shares(q_NHE, k_SGCE),
     )
     return out_NH1E[:, :, 0]
 
