@@ -5,12 +5,14 @@
  */
 
 import { Device, Preview } from './page/devices.js';
-import { byId, make } from './page/dom.js';
+import { byId } from './page/dom.js';
+import { HoldButton } from './page/hold-button.js';
 import { Readout } from './page/readout.js';
 import { Recorder } from './page/recorder.js';
 import { Transcript } from './page/transcript.js';
 import { Weave } from './page/weave.js';
-import { Monitor, RealtimeSession, ServerRefused, abilities, describeModel, fetchModel, shareOfDb } from './sdk/index.js';
+import { Welcome } from './page/welcome.js';
+import { Monitor, RealtimeSession, ServerRefused, fetchModel, shareOfDb } from './sdk/index.js';
 
 /** @typedef {import('./sdk/types.js').Model} Model */
 /** @typedef {import('./sdk/types.js').Phase} Phase */
@@ -40,14 +42,8 @@ const OVER = ['idle', 'ended'];
 
 const phase = byId('phase', HTMLElement);
 const phaseText = byId('phase-text', HTMLElement);
-const welcome = byId('welcome', HTMLElement);
-const modelWords = byId('model-words', HTMLElement);
-const abilityList = byId('abilities', HTMLElement);
 const startButton = byId('start', HTMLButtonElement);
-const startHint = byId('start-hint', HTMLElement);
 const endButton = byId('end', HTMLButtonElement);
-const micButton = byId('mic', HTMLButtonElement);
-const micLabel = byId('mic-label', HTMLElement);
 const micLevel = byId('mic-level', HTMLElement);
 const cameraButton = byId('camera', HTMLButtonElement);
 const cameraLabel = byId('camera-label', HTMLElement);
@@ -75,6 +71,12 @@ let connecting = null;
 const transcript = new Transcript(byId('log', HTMLElement), byId('talk', HTMLElement), announce);
 const weave = new Weave();
 const readout = new Readout();
+const welcome = new Welcome();
+const micButton = new HoldButton({
+  press: () => session?.press(),
+  release: () => void session?.release(),
+  click: () => (microphone.stream === null ? void talk() : microphone.close()),
+});
 const preview = new Preview();
 const microphone = new Device('microphone', takeMicrophone, complain);
 const camera = new Device('camera', takeCamera, complain);
@@ -85,29 +87,13 @@ const recorder = new Recorder(() => ({ session: isOver() ? null : session, input
 async function learnModel() {
   try {
     model = await fetchModel(location.origin, key.value || null);
-    showModel(model);
+    welcome.showModel(model);
+    micButton.isDisabled = !model.hears;
+    cameraButton.setAttribute('aria-disabled', String(!model.sees));
   } catch (error) {
-    modelWords.textContent = error instanceof Error ? error.message : String(error);
+    welcome.say(error instanceof Error ? error.message : String(error));
     if (error instanceof ServerRefused && error.needsKey) askForKey();
   }
-}
-
-/** @param {Model} known */
-function showModel(known) {
-  const { can, cannot } = abilities(known);
-  modelWords.replaceChildren(make('strong', '', known.name), ` runs here. ${describeModel(known)}`);
-  abilityList.replaceChildren(...can.map((verb) => ability(verb, true)), ...cannot.map((verb) => ability(verb, false)));
-  startButton.hidden = !known.hears;
-  startHint.textContent = known.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
-  micButton.setAttribute('aria-disabled', String(!known.hears));
-  cameraButton.setAttribute('aria-disabled', String(!known.sees));
-}
-
-/** @param {string} verb @param {boolean} can */
-function ability(verb, can) {
-  const item = make('li', '', can ? verb : `${verb}: not yet`);
-  item.dataset.can = String(can);
-  return item;
 }
 
 function askForKey() {
@@ -142,7 +128,7 @@ async function begin() {
   next.on('phase', (now) => showPhase(next, now));
   next.on('entries', (entries) => {
     transcript.show(entries);
-    welcome.hidden = !transcript.isEmpty;
+    welcome.isShown = transcript.isEmpty;
   });
   next.on('problem', ({ message: words }) => complain(words));
   next.on('output', (stream) => play(stream));
@@ -180,7 +166,7 @@ function showPhase(from, now) {
 async function finish(ended) {
   transcript.note(ended.endReason);
   announce(ended.endReason);
-  welcome.hidden = true;
+  welcome.isShown = false;
   microphone.close();
   camera.close();
   weave.stop();
@@ -243,33 +229,14 @@ function takeCamera(stream) {
   cameraLabel.textContent = stream === null ? 'Show' : 'Stop showing';
 }
 
-function holds() {
-  return turnTaking() === 'push-to-talk' && microphone.stream !== null;
-}
-
 function showMicrophone() {
-  const isOpen = microphone.stream !== null;
-  micButton.dataset.hold = String(holds());
-  micButton.setAttribute('aria-pressed', String(isOpen && !holds()));
-  micLabel.textContent = holds() ? 'Hold to talk' : isOpen ? 'Mute' : 'Talk';
+  micButton.show(microphone.stream !== null, turnTaking() === 'push-to-talk');
 }
 
 /** @returns {'hands-free' | 'push-to-talk'} */
 function turnTaking() {
   const checked = document.querySelector('input[name="turns"]:checked');
   return checked instanceof HTMLInputElement && checked.value === 'push-to-talk' ? 'push-to-talk' : 'hands-free';
-}
-
-function press() {
-  if (!holds()) return;
-  micButton.setAttribute('aria-pressed', 'true');
-  session?.press();
-}
-
-function release() {
-  if (!holds()) return;
-  micButton.setAttribute('aria-pressed', 'false');
-  void session?.release();
 }
 
 // --- what is told ---------------------------------------------------------------------------------------------------
@@ -312,22 +279,6 @@ function openPanel(isOpen) {
 
 startButton.addEventListener('click', () => void talk());
 endButton.addEventListener('click', () => session?.close());
-micButton.addEventListener('click', () => {
-  if (holds()) return;
-  if (microphone.stream !== null) microphone.close();
-  else void talk();
-});
-micButton.addEventListener('pointerdown', press);
-for (const name of ['pointerup', 'pointercancel', 'lostpointercapture', 'blur']) micButton.addEventListener(name, release);
-micButton.addEventListener('keydown', (event) => {
-  if (!holds() || (event.key !== ' ' && event.key !== 'Enter')) return;
-  event.preventDefault();
-  if (!event.repeat) press();
-});
-micButton.addEventListener('keyup', (event) => {
-  if (event.key === ' ' || event.key === 'Enter') release();
-});
-micButton.addEventListener('contextmenu', (event) => event.preventDefault()); // a long touch holds the button
 cameraButton.addEventListener('click', () => void show());
 byId('composer', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();

@@ -35,6 +35,21 @@ export async function fetchModel(url, apiKey) {
 }
 
 /**
+ * The same; null from a server that serves the protocol but does not list its models.
+ *
+ * @param {string} url
+ * @param {string | null} apiKey
+ */
+export async function fetchListedModel(url, apiKey) {
+  try {
+    return await fetchModel(url, apiKey);
+  } catch (error) {
+    if (error instanceof ServerRefused && error.status === 404) return null;
+    throw error;
+  }
+}
+
+/**
  * @param {any} entry  one of `data` in the answer of /v1/models
  * @returns {Model}
  */

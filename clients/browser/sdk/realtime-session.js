@@ -12,8 +12,11 @@
 import { Connection } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Emitter } from './emitter.js';
-import { fetchModel } from './models.js';
+import { fetchListedModel } from './models.js';
 import { phaseOf } from './phase.js';
+import { SeenEvents } from './seen-events.js';
+import { inputConfig, sessionConfig } from './session-config.js';
+import { TalkButton } from './talk-button.js';
 import { hasWebRtc, openWebRtc } from './webrtc-transport.js';
 import { openWebSocket } from './websocket-transport.js';
 
@@ -23,34 +26,11 @@ import { openWebSocket } from './websocket-transport.js';
 /** @typedef {import('./types.js').TransportKind} TransportKind */
 /** @typedef {import('./types.js').TurnTaking} TurnTaking */
 
-/**
- * @typedef {object} SessionEvents
- * @property {Phase} phase
- * @property {import('./conversation.js').Entry[]} entries  that changed; one without content was removed
- * @property {MediaStream | null} output    the agent's voice from now on, to be played
- * @property {RealtimeEvent} sent
- * @property {RealtimeEvent} received
- * @property {'typed' | 'spoken'} asked     a question ended
- * @property {null} interrupted
- * @property {{message: string, code: string | null}} problem  the server did not do what it was told
- */
+/** @typedef {import('./types.js').SessionOptions} SessionOptions */
 
-/**
- * @typedef {object} SessionOptions
- * @property {string} [url]             the server; the page's own if not given
- * @property {string | null} [apiKey]
- * @property {'auto' | TransportKind} [transport]
- * @property {string} [instructions]
- * @property {TurnTaking} [turnTaking]
- * @property {Record<TransportKind, import('./types.js').OpenTransport>} [openers]
- */
-
-const OUTPUTS = ['text', 'audio', 'image'];
-const TAIL_MS = 200; // speech still on its way when the button is let go
-const MAX_SEEN = 4_096;
 const HARMLESS = ['response_cancel_not_active', 'item_create_duplicate_item_id']; // we were late, that is all
 
-/** @extends {Emitter<SessionEvents>} */
+/** @extends {Emitter<import('./types.js').SessionEvents>} */
 export class RealtimeSession extends Emitter {
   conversation = new Conversation();
   /** What the model can do; null before `connect`, and with a server that does not say. @type {Model | null} */
@@ -68,12 +48,11 @@ export class RealtimeSession extends Emitter {
   #camera = null;
   /** @type {import('./types.js').GrabJpeg | null} */
   #grab = null;
-  #isPressed = false;
+  #button = new TalkButton();
   #facts = { waiting: false, responding: false, writing: false, playing: false };
   #responseId = '';
   #wantsResponse = false;
-  /** The ids of the latest events. @type {Set<string>} */
-  #seen = new Set();
+  #seen = new SeenEvents();
   /** Where in an item its sound is. @type {Map<string, number>} */
   #soundIndex = new Map();
 
@@ -105,7 +84,7 @@ export class RealtimeSession extends Emitter {
     const apiKey = this.#options.apiKey ?? null;
     this.#enter('connecting');
     try {
-      this.model = await knownModel(url, apiKey);
+      this.model = await fetchListedModel(url, apiKey);
     } catch (error) {
       this.#enter('idle');
       throw error;
@@ -167,26 +146,22 @@ export class RealtimeSession extends Emitter {
   /** @param {TurnTaking} turnTaking */
   setTurnTaking(turnTaking) {
     this.turnTaking = turnTaking;
-    this.#isPressed = false;
-    this.send({ type: 'session.update', session: { type: 'realtime', audio: { input: this.#inputConfig() } } });
+    this.#button = new TalkButton();
+    this.send({ type: 'session.update', session: { type: 'realtime', audio: { input: inputConfig(turnTaking) } } });
     this.#listen();
   }
 
   /** Push to talk: the button goes down. */
   press() {
-    if (this.turnTaking !== 'push-to-talk' || this.#isPressed) return;
+    if (this.turnTaking !== 'push-to-talk' || !this.#button.press()) return;
     this.interrupt();
     this.send({ type: 'input_audio_buffer.clear' });
-    this.#isPressed = true;
     this.#listen();
   }
 
   /** Push to talk: the button is let go, and what was said is answered. */
   async release() {
-    if (!this.#isPressed) return;
-    this.#isPressed = false;
-    await new Promise((resolve) => setTimeout(resolve, TAIL_MS));
-    if (this.#isPressed) return; // pressed again
+    if (!(await this.#button.release())) return;
     this.#listen();
     this.send({ type: 'input_audio_buffer.commit' });
     this.#respond('spoken');
@@ -231,7 +206,7 @@ export class RealtimeSession extends Emitter {
     void transport.setCamera(this.#camera, this.#grab);
     if (how === 'resumed') return;
     this.#facts = { waiting: false, responding: false, writing: false, playing: false };
-    this.send({ type: 'session.update', session: this.#config() });
+    this.send({ type: 'session.update', session: sessionConfig(this.turnTaking, this.#options.instructions) });
     if (how === 'replaced') this.#retell();
     this.#update();
   }
@@ -244,28 +219,11 @@ export class RealtimeSession extends Emitter {
     this.#tell([...broken, this.conversation.addNotice(text)]);
   }
 
-  #config() {
-    return {
-      type: 'realtime',
-      ...(this.#options.instructions ? { instructions: this.#options.instructions } : {}),
-      audio: { input: this.#inputConfig() },
-      omniweave: { outputs: OUTPUTS, video: true, ticks: true },
-    };
-  }
-
-  #inputConfig() {
-    const isFree = this.turnTaking === 'hands-free';
-    return {
-      transcription: { model: 'default' },
-      turn_detection: isFree ? { type: 'server_vad', create_response: true, interrupt_response: true } : null,
-    };
-  }
-
   // --- what the server says -----------------------------------------------------------------------------------------
 
   /** @param {RealtimeEvent} event */
   #receive(event) {
-    if (this.#hasSeen(event.event_id)) return;
+    if (this.#seen.has(event.event_id)) return;
     this.emit('received', event);
     switch (event.type) {
       case 'response.created':
@@ -293,19 +251,6 @@ export class RealtimeSession extends Emitter {
         break;
     }
     this.#tell(this.conversation.apply(event));
-  }
-
-  /**
-   * A server that resumes a session sends again what may not have arrived.
-   *
-   * @param {string | undefined} eventId
-   */
-  #hasSeen(eventId) {
-    if (eventId === undefined) return false;
-    if (this.#seen.has(eventId)) return true;
-    this.#seen.add(eventId);
-    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value ?? '');
-    return false;
   }
 
   /** @param {string} responseId */
@@ -348,7 +293,7 @@ export class RealtimeSession extends Emitter {
 
   /** Open or close the microphone, as the way of taking turns wants it. */
   #listen() {
-    if (this.#microphone !== null) this.#microphone.enabled = this.turnTaking === 'hands-free' || this.#isPressed;
+    if (this.#microphone !== null) this.#microphone.enabled = this.turnTaking === 'hands-free' || this.#button.isDown;
     this.#update();
   }
 
@@ -369,16 +314,6 @@ export class RealtimeSession extends Emitter {
     if (phase === this.phase) return;
     this.phase = phase;
     this.emit('phase', phase);
-  }
-}
-
-/** @param {string} url @param {string | null} apiKey */
-async function knownModel(url, apiKey) {
-  try {
-    return await fetchModel(url, apiKey);
-  } catch (error) {
-    if (error instanceof Error && 'status' in error && error.status === 404) return null; // a server of another kind
-    throw error;
   }
 }
 

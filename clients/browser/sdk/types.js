@@ -102,4 +102,26 @@
  *           'ended'} Phase
  */
 
+/**
+ * @typedef {object} SessionEvents
+ * @property {Phase} phase
+ * @property {import('./conversation.js').Entry[]} entries  that changed; one without content was removed
+ * @property {MediaStream | null} output    the agent's voice from now on, to be played
+ * @property {RealtimeEvent} sent
+ * @property {RealtimeEvent} received
+ * @property {'typed' | 'spoken'} asked     a question ended
+ * @property {null} interrupted
+ * @property {{message: string, code: string | null}} problem  the server did not do what it was told
+ */
+
+/**
+ * @typedef {object} SessionOptions
+ * @property {string} [url]             the server; the page's own if not given
+ * @property {string | null} [apiKey]
+ * @property {'auto' | TransportKind} [transport]
+ * @property {string} [instructions]
+ * @property {TurnTaking} [turnTaking]
+ * @property {Record<TransportKind, OpenTransport>} [openers]
+ */
+
 export {};

@@ -162,7 +162,11 @@ test('pressing again before the last words went out goes on with them', async (t
   session.press();
   t.mock.timers.tick(200);
   await released;
-  assert.ok(!transport.types.includes('input_audio_buffer.commit'));
+  assert.equal(transport.types.filter((type) => type.startsWith('input_audio_buffer.')).length, 1, 'one clear, no commit');
+  const again = session.release();
+  t.mock.timers.tick(200);
+  await again;
+  assert.deepEqual(transport.types.slice(-2), ['input_audio_buffer.commit', 'response.create']);
 });
 
 test('a button that was pressed too shortly is explained', async () => {

@@ -1,0 +1,40 @@
+/** What greets the user: which model runs here, and what it can and cannot do. */
+
+import { abilities, describeModel } from '../sdk/index.js';
+import { byId, make } from './dom.js';
+
+/** @typedef {import('../sdk/types.js').Model} Model */
+
+export class Welcome {
+  #frame = byId('welcome', HTMLElement);
+  #words = byId('model-words', HTMLElement);
+  #abilities = byId('abilities', HTMLElement);
+  #start = byId('start', HTMLButtonElement);
+  #hint = byId('start-hint', HTMLElement);
+
+  /** @param {boolean} isShown */
+  set isShown(isShown) {
+    this.#frame.hidden = !isShown;
+  }
+
+  /** @param {string} words */
+  say(words) {
+    this.#words.textContent = words;
+  }
+
+  /** @param {Model} model */
+  showModel(model) {
+    const { can, cannot } = abilities(model);
+    this.#words.replaceChildren(make('strong', '', model.name), ` runs here. ${describeModel(model)}`);
+    this.#abilities.replaceChildren(...can.map((verb) => ability(verb, true)), ...cannot.map((verb) => ability(verb, false)));
+    this.#start.hidden = !model.hears;
+    this.#hint.textContent = model.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
+  }
+}
+
+/** @param {string} verb @param {boolean} can */
+function ability(verb, can) {
+  const item = make('li', '', can ? verb : `${verb}: not yet`);
+  item.dataset.can = String(can);
+  return item;
+}
