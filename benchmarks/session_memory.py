@@ -110,6 +110,8 @@ def noise(seconds: float) -> list[str]:
 async def talk(url: str, pieces: Sequence[str]) -> None:
     """One session, from greeting to leaving."""
     async with connect(url, max_size=None) as connection:
+        detection = {"type": "server_vad", "create_response": False}  # listened for, but answered only when asked
+        await send(connection, "session.update", session={"audio": {"input": {"turn_detection": detection}}})
         for piece in pieces:
             await send(connection, "input_audio_buffer.append", audio=piece)
         await send(connection, "input_audio_buffer.commit")

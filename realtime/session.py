@@ -122,6 +122,7 @@ class Session:
             event = decode_client_event(data)
         except ProtocolError as error:
             self._downlink.send([error_event(error)])
+            self._after_change()
             return
         self.receive(event)
 

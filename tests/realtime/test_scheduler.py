@@ -1,7 +1,9 @@
 """TickScheduler: one grid for the live, the slack for the free, and nobody harms another. All time is fake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
@@ -304,3 +306,43 @@ async def test_a_name_is_scheduled_once(bench: Bench) -> None:
 
 async def test_removing_an_unknown_session_is_no_error(bench: Bench) -> None:
     bench.scheduler.remove("nobody")
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("demand", [Demand.LIVE, Demand.FREE])
+async def test_nothing_is_kept_of_a_session_that_left_after_a_tick(bench: Bench, demand: Demand) -> None:
+    session = weakref.ref(bench.add("a", demand))
+    assert await bench.advance_ms(251)
+    bench.scheduler.remove("a")
+    await bench.advance_ms(20)  # its last tick ends
+    assert session() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_nothing_is_kept_of_a_session_that_left_during_a_tick(bench: Bench) -> None:
+    bench.add("b", Demand.LIVE)
+    session = weakref.ref(bench.add("a", Demand.LIVE))
+    assert await bench.advance_ms(251) == [(250, "b a")]
+    assert bench.worker.in_flight
+    bench.scheduler.remove("a")
+    await bench.advance_ms(20)
+    assert session() is None
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_nothing_is_kept_of_a_session_that_left_while_all_wait_for_the_deadline(bench: Bench) -> None:
+    bench.add("b", Demand.LIVE)
+    session = weakref.ref(bench.add("a", Demand.LIVE))
+    assert await bench.advance_ms(400) == [(250, "b a")]
+    bench.scheduler.remove("a")
+    assert session() is None
