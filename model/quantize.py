@@ -171,4 +171,5 @@ def absorb_input_error(weight: Tensor, hessian: Tensor, cross: Tensor, damping: 
     damped = hessian.double().clone()
     damped.diagonal().add_(damping * damped.diagonal().mean())
     shift = weight.double() @ (cross - hessian).double()
-    return (weight.double() + torch.linalg.solve(damped, shift.T).T).float()
+    change: Tensor = torch.linalg.solve(damped, shift.T).T
+    return (weight.double() + change).float()
