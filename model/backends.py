@@ -1,12 +1,12 @@
 """Which arithmetic runs the stored weights. Explicit, printed at start, and part of what a recording remembers.
 
 A checkpoint's tensors become the modules of one backend: the reference, which unpacks FP4 at every call; the same
-weights unpacked once; or the native kernel. All of them compute a row as if it were alone.
+weights unpacked once; the native kernel; or Triton's on a GPU. All of them compute a row as if it were alone.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,12 @@ from model.kernels.native import KvTensors, LayerWeights, NativeDecoder, NativeL
 from model.network import Network
 from model.rotary import rotary_table
 
+if TYPE_CHECKING:
+    from model.kernels.cuda_graph import GraphedDecoder
+    from model.kernels.triton_fp4 import TritonLinear
+
+CUDA = "cuda"
+
 Stored: TypeAlias = Tensor | PackedFp4
 
 
@@ -28,6 +34,12 @@ class Backend(StrEnum):
     REFERENCE = "reference"  # plain torch, unpacked at every call: slow, for comparison
     DEQUANTIZED = "dequantized"  # plain torch, unpacked once at load: any machine
     NATIVE = "native"  # the C++ kernel, computing on packed weights
+    TRITON = "triton"  # the decoder and the text head on a CUDA GPU, computing on packed weights
+
+    @property
+    def holds_decoder(self) -> bool:
+        """Whether the decoder is a twin that keeps its own copy of the weights."""
+        return self in (Backend.NATIVE, Backend.TRITON)
 
 
 class RowwiseHead(nn.Module):
@@ -81,6 +93,10 @@ def text_head(network: Network, tensors: Mapping[str, Stored], backend: Backend,
     if backend is Backend.NATIVE and isinstance(stored, PackedFp4):
         assert pool is not None, "the native backend has threads"
         return NativeHead(NativeLinear(stored, pool))
+    if backend is Backend.TRITON and isinstance(stored, PackedFp4):
+        from model.kernels.triton_fp4 import TritonLinear
+
+        return GpuHead(TritonLinear(stored).to(CUDA))
     return RowwiseHead(linear_of(stored, backend))
 
 
@@ -88,11 +104,28 @@ def native_decoder(
     config: DecoderConfig, tensors: Mapping[str, Stored], cache: SlotCache, pool: NativePool
 ) -> "BoundNativeDecoder":
     """The native decoder over stored tensors, bound to `cache`."""
+    layers, norm = layer_weights(config, tensors, Backend.NATIVE)
+    return BoundNativeDecoder(NativeDecoder(config, layers, norm, KvTensors(cache.k, cache.v), pool))
+
+
+def triton_decoder(config: DecoderConfig, tensors: Mapping[str, Stored], cache: SlotCache) -> "GraphedDecoder":
+    """The decoder on the cache's GPU, its decode steps captured. Needs an empty cache."""
+    from model.kernels.cuda_graph import GraphedDecoder  # Triton is optional, so imported only here
+    from model.kernels.gpu_decoder import GpuDecoder
+
+    layers, norm = layer_weights(config, tensors, Backend.TRITON)
+    return GraphedDecoder(GpuDecoder(config, layers, norm, cache))
+
+
+def layer_weights(
+    config: DecoderConfig, tensors: Mapping[str, Stored], backend: Backend
+) -> tuple[list[LayerWeights], Tensor]:
+    """Each layer's stored weights, and the final norm. ValueError where a matrix is not stored in FP4."""
 
     def packed(name: str) -> PackedFp4:
         stored = tensors[name]
         if not isinstance(stored, PackedFp4):
-            raise ValueError(f"the native backend needs {name} in FP4; run this checkpoint with another backend")
+            raise ValueError(f"the {backend} backend needs {name} in FP4; run this checkpoint with another backend")
         return stored
 
     def norm(name: str) -> Tensor:
@@ -107,9 +140,7 @@ def native_decoder(
         ffn = {name: packed(f"{path}.ffn.{name}_proj.weight") for name in ("gate", "up", "down")}
         norms = {name: norm(f"{path}.{name}.weight") for name in ("attention_norm", "ffn_norm")}
         layers.append(LayerWeights(**attention, **ffn, **norms))
-    return BoundNativeDecoder(
-        NativeDecoder(config, layers, norm("decoder.norm.weight"), KvTensors(cache.k, cache.v), pool)
-    )
+    return layers, norm("decoder.norm.weight")
 
 
 class BoundNativeDecoder:
@@ -134,6 +165,17 @@ class NativeHead(nn.Module):
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
         return self._linear(hidden_ND)
+
+
+class GpuHead(nn.Module):
+    """A linear layer on a GPU for rows on the host."""
+
+    def __init__(self, linear: "TritonLinear") -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        return self.linear(hidden_ND.to(self.linear.codes.device)).to(hidden_ND.device)
 
 
 def _replace(network: Network, path: str, module: nn.Module) -> None:

@@ -4,11 +4,13 @@ import hashlib
 import json
 import logging
 import platform
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from model.backends import Backend, install, native_decoder, text_head
+from model.backends import CUDA, Backend, install, native_decoder, text_head, triton_decoder
 from model.cache import SlotCache
 from model.checkpoint import load_checkpoint
 from model.config import ModelConfig
@@ -35,20 +37,23 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
     checkpoint = load_checkpoint(weights)
     config = ModelConfig.from_json(checkpoint.model)
     tokenizer = load_tokenizer(weights, config)
-    network = Network(config, with_decoder=chosen is not Backend.NATIVE)
+    network = Network(config, with_decoder=not chosen.holds_decoder)
     network.init(checkpoint.init_seed)
     tensors = checkpoint.tensors
     install(network, tensors, chosen)
     network.prepare_for_inference()
 
     is_native = chosen is Backend.NATIVE
-    cache_dtype = torch.bfloat16 if is_native else torch.float32
-    cache = SlotCache(config.decoder, max_sessions, config.tick.cache_positions, cache_dtype)
+    cache_dtype = torch.bfloat16 if chosen.holds_decoder else torch.float32
+    device = CUDA if chosen is Backend.TRITON else "cpu"
+    cache = SlotCache(config.decoder, max_sessions, config.tick.cache_positions, cache_dtype, device)
     pool = NativePool(num_threads) if is_native else None
     network.text_head.text = text_head(network, tensors, chosen, pool)
     decoder: CachedDecoder
     if pool is not None:
         decoder = native_decoder(config.decoder, tensors, cache, pool)
+    elif chosen is Backend.TRITON:
+        decoder = triton_decoder(config.decoder, tensors, cache)
     else:
         assert network.decoder is not None, "built with its decoder above"
         decoder = network.decoder
@@ -76,6 +81,8 @@ def choose_backend(name: str) -> Backend:
         chosen = Backend(name)
         if chosen is Backend.NATIVE:
             load()
+        if chosen is Backend.TRITON:
+            check_gpu()
         return chosen
     try:
         load()
@@ -83,6 +90,14 @@ def choose_backend(name: str) -> Backend:
         logger.warning("%s. Running plain torch instead, which is several times slower.", error)
         return Backend.DEQUANTIZED
     return Backend.NATIVE
+
+
+def check_gpu() -> None:
+    """Raise ValueError saying what the Triton backend lacks here."""
+    if not torch.cuda.is_available():
+        raise ValueError("the triton backend needs a CUDA GPU, and a torch built for it; torch finds none")
+    if find_spec("triton") is None:
+        raise ValueError("the triton backend needs Triton: pip install 'omniweave-realtime[cuda]'")
 
 
 def load_tokenizer(weights: Path, config: ModelConfig) -> TextTokenizer:
@@ -110,6 +125,8 @@ def build_hash(backend: Backend) -> str:
     if backend is Backend.NATIVE:
         for path in sorted((package / "kernels" / "native").glob("*.*")):
             digest.update(path.read_bytes())
-    facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.machine(), str(backend))
+    facts = [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.machine(), str(backend)]
+    if backend is Backend.TRITON:
+        facts += [version("triton"), torch.cuda.get_device_name(), str(torch.version.cuda)]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()

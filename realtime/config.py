@@ -27,6 +27,7 @@ class Backend(StrEnum):
 
     AUTO = "auto"  # the fastest that this machine runs
     NATIVE = "native"
+    TRITON = "triton"  # needs a CUDA GPU
     DEQUANTIZED = "dequantized"
     REFERENCE = "reference"
 

@@ -63,12 +63,10 @@ def attend_gathered(q_NHE: Tensor, k_SGCE: Tensor, v_SGCE: Tensor, slot_N: Tenso
     """Decode attention in plain torch, row by row in one call, over a copy of every row's slot."""
     position_C = torch.arange(k_SGCE.shape[2], device=q_NHE.device)
     mask_NC = position_C[None, :] <= index_N[:, None]
+    k_NGCE, v_NGCE = k_SGCE[slot_N], v_SGCE[slot_N]
+    shares = q_NHE.shape[1] != k_SGCE.shape[1]
     out_NH1E = F.scaled_dot_product_attention(
-        q_NHE[:, :, None],
-        k_SGCE[slot_N],
-        v_SGCE[slot_N],
-        attn_mask=mask_NC[:, None, None],
-        enable_gqa=_shares(q_NHE, k_SGCE),
+        q_NHE[:, :, None], k_NGCE, v_NGCE, attn_mask=mask_NC[:, None, None], enable_gqa=shares
     )
     return out_NH1E[:, :, 0]
 
@@ -86,7 +84,3 @@ def attend_slot(q_NHE: Tensor, k_GCE: Tensor, v_GCE: Tensor, first: int) -> Tens
         enable_gqa=q_NHE.shape[1] != k_GCE.shape[0],
     )[0]
     return out_HNE.transpose(0, 1)
-
-
-def _shares(q_NHE: Tensor, k_SGCE: Tensor) -> bool:
-    return q_NHE.shape[1] != k_SGCE.shape[1]

@@ -46,7 +46,7 @@ class Pass(Enum):
     @property
     def tile(self) -> Tile:
         if self is Pass.DECODE:
-            return Tile(rows=16, outs=32, ins=256, num_warps=2, num_stages=4)
+            return Tile(rows=16, outs=32, ins=128, num_warps=2, num_stages=4)
         return Tile(rows=64, outs=128, ins=64, num_warps=4, num_stages=3)
 
 
@@ -67,7 +67,9 @@ def fp4_matmul(
     scales_at = scales + tl.trans(weight_rows) * (num_ins // BLOCK) + blocks[None, :]
     part_ins = num_ins // SPLITS
     sums = tl.zeros((ROWS, OUTS), tl.float32)
-    for start in range(part * part_ins, (part + 1) * part_ins, INS):
+    first = tl.multiple_of(part * part_ins, INS)  # without this hint, loads of a part are two bytes wide
+    for step in range(0, part_ins, INS):
+        start = first + step
         a = tl.load(x_at + start, mask=is_row, other=0.0)
         w = tl.load(codes_at + start // 2)
         s = tl.load(scales_at + start // BLOCK)
@@ -84,7 +86,7 @@ def fp4_matmul(
 
 @triton.jit
 def sum_splits(parts, out_scale, residual, y, num_outs, total, SPLITS: tl.constexpr, COUNT: tl.constexpr):
-    """y = residual + out_scale * (the parts [S, N, out], first to last)."""
+    """Add the parts [S, N, out], first to last; scale; add the residual."""
     at = tl.program_id(0).to(tl.int64) * COUNT + tl.arange(0, COUNT)
     inside = at < total
     sums = tl.zeros((COUNT,), tl.float32)

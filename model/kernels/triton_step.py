@@ -1,4 +1,4 @@
-"""What stands between the matrices of a decoder step, as Triton kernels: norm, rotation into the cache, attention, gate.
+"""What stands between the matrices of a decoder step, in Triton: norm, rotation into the cache, attention, gate.
 
 Each program computes its row from that row and its slot alone, in a fixed order, so a row does not depend on its
 company. None reads a size from the host that could change between steps: all can be captured into a CUDA graph.

@@ -95,6 +95,23 @@ def test_an_unknown_backend_is_refused():
         choose_backend("warp")
 
 
+def test_the_triton_backend_says_that_it_needs_a_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="needs a CUDA GPU"):
+        choose_backend("triton")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("model.loading.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'omniweave-realtime\[cuda\]'"):
+        choose_backend("triton")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_the_triton_backend_runs_the_same_checkpoint(weights: Path):
+    first = answer(weights, Backend.TRITON)
+    assert len(first) > 0
+    assert first == answer(weights, Backend.TRITON)
+
+
 def test_a_tensor_without_a_place_is_named(weights: Path, tmp_path: Path):
     checkpoint = load_checkpoint(weights)
     tensors = {**checkpoint.tensors, "decoder.layers.9.norm.weight": torch.ones(4)}

@@ -37,8 +37,11 @@ def _scale_to_f32(decode_e8m0):
 
 
 def _exact_dot_scaled(interpreter):
-    """A tile's product with one rounding. float64 holds these sums of 14-bit products exactly, so a row's result cannot
-    depend on its place in the tile, as it does in the interpreter's own call of a matrix library."""
+    """A tile's product with one rounding.
+
+    float64 holds these sums of 14-bit products exactly, so a row's result cannot depend on its place in the tile, as it
+    does in the interpreter's own call of a matrix library.
+    """
 
     def create_dot_scaled(self, lhs, lhs_scale, lhs_format, rhs, rhs_scale, rhs_format, fast_math, lhs_k, rhs_k, acc):
         prepare, compute_type = interpreter._prepare_dot_scaled_operand, interpreter.tl.bfloat16
