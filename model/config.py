@@ -153,6 +153,7 @@ class ModelConfig:
     chat: ChatTemplateConfig
     text_sampling: Sampling
     audio_sampling: Sampling
+    instructions: str  # what a session starts with where its client gives none
     tick: TickConfig
     abilities: Abilities
     depth: DecoderConfig | None = None  # of the optional depth head

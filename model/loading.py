@@ -71,6 +71,7 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
         draws=abilities.draws,
         self_paced=abilities.self_paced,
         voices=VOICES if abilities.speaks else (),
+        instructions=config.instructions,
     )
     return ModelEngine(network, decoder, cache, tokenizer, info)
 

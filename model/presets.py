@@ -22,6 +22,7 @@ from streams.types import Sampling
 CHAT = ChatTemplateConfig()
 TEXT_SAMPLING = Sampling(temperature=0.2, top_k=50, top_p=0.9, repetition_penalty=1.1)  # SmolLM2, and fewer loops
 AUDIO_SAMPLING = Sampling(temperature=0.7, top_k=0, top_p=1.0)
+INSTRUCTIONS = "You are a helpful AI assistant."
 TEXT_ONLY = Abilities()
 EVERYTHING = Abilities(writes=True, hears=True, sees=True, speaks=True, draws=True, self_paced=True)
 
@@ -38,6 +39,7 @@ def tiny() -> ModelConfig:
         chat=CHAT,
         text_sampling=TEXT_SAMPLING,
         audio_sampling=AUDIO_SAMPLING,
+        instructions=INSTRUCTIONS,
         tick=TickConfig(max_steps=8, max_positions=64, max_answer_tokens=64, cache_positions=256),
         abilities=EVERYTHING,
         depth=DecoderConfig(d_model=32, num_layers=1, num_heads=2, num_kv_heads=2, d_head=16, d_ffn=64),
@@ -65,6 +67,7 @@ def nano() -> ModelConfig:
         chat=CHAT,
         text_sampling=TEXT_SAMPLING,
         audio_sampling=AUDIO_SAMPLING,
+        instructions=INSTRUCTIONS,
         tick=TickConfig(),
         abilities=TEXT_ONLY,
         audio_codec=light_codec(),
@@ -88,6 +91,7 @@ def omniweave_80b() -> ModelConfig:
         chat=CHAT,
         text_sampling=TEXT_SAMPLING,
         audio_sampling=AUDIO_SAMPLING,
+        instructions=INSTRUCTIONS,
         tick=TickConfig(cache_positions=8_192),
         abilities=EVERYTHING,
         audio_codec=seed_codec(),
@@ -127,6 +131,7 @@ def _full_duplex(name: str, width: int, num_layers: int, d_ffn: int) -> ModelCon
         chat=CHAT,
         text_sampling=TEXT_SAMPLING,
         audio_sampling=AUDIO_SAMPLING,
+        instructions=INSTRUCTIONS,
         tick=TickConfig(cache_positions=32_768),
         abilities=EVERYTHING,
         audio_codec=seed_codec(),

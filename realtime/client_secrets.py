@@ -8,7 +8,7 @@ import msgspec
 from realtime.auth import DEFAULT_SECRET_TTL_S, MAX_SECRET_TTL_S, MIN_SECRET_TTL_S, ClientSecret
 from realtime.engine import EngineInfo
 from realtime.errors import ProtocolError
-from realtime.session_config import SessionConfig
+from realtime.session_config import SessionConfig, fresh_config
 from realtime.session_merge import merged
 from realtime.session_patch import SessionPatch, parse_patch, require_object
 from realtime.wire_objects import TranscriptionSession, session_object
@@ -48,5 +48,5 @@ def parse_secret_request(body: bytes) -> SecretRequest:
 
 def encode_issued(secret: ClientSecret, patch: SessionPatch, session_id: str, info: EngineInfo) -> bytes:
     """The answer, with the session as it will be for whoever connects with the secret."""
-    config = merged(SessionConfig(id=session_id, model=info.name, expires_at=secret.expires_at_s), patch, info)
+    config = merged(fresh_config(session_id, info, secret.expires_at_s), patch, info)
     return msgspec.json.encode(_Issued(secret.value, secret.expires_at_s, session_object(config)))

@@ -25,7 +25,7 @@ from realtime.recording_header import RecordingHeader
 from realtime.refusal import Refusal, RefusalCode
 from realtime.scheduler import TickScheduler
 from realtime.session import CloseKind, Session
-from realtime.session_config import SessionConfig
+from realtime.session_config import fresh_config
 from realtime.session_merge import merged
 from realtime.session_patch import SessionPatch
 from realtime.session_setup import SessionSetup
@@ -240,7 +240,7 @@ class SessionHost:
         if self._record_dir is None:
             return None
         wall_ns = time.time_ns()
-        config = merged(SessionConfig(id=name, model=self.info.name, expires_at=expires_at), patch, self.info)
+        config = merged(fresh_config(name, self.info, expires_at), patch, self.info)
         header = RecordingHeader(
             session=name,
             seed=seed,

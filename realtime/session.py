@@ -27,7 +27,7 @@ from realtime.responding import Responder, briefing_of
 from realtime.response_plan import Planner
 from realtime.scheduler import Demand
 from realtime.server_events import ServerEvent, error_event
-from realtime.session_config import Extensions, SessionConfig
+from realtime.session_config import Extensions, SessionConfig, fresh_config
 from realtime.session_merge import merged
 from realtime.session_patch import SessionPatch
 from realtime.session_setup import SessionSetup
@@ -56,7 +56,7 @@ class Session:
     def __init__(self, setup: SessionSetup) -> None:
         self._setup = setup
         self._downlink = downlink = Downlink(setup)
-        config = SessionConfig(id=setup.name, model=setup.info.name, expires_at=setup.expires_at)
+        config = fresh_config(setup.name, setup.info, setup.expires_at)
         self._config = merged(config, setup.patch, setup.info)
         conversation = Conversation(setup.limits)
         self._context = Context(conversation, setup.info.self_paced, setup.limits.max_commands)

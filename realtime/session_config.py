@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from streams.types import EngineInfo
+
 AudioFormatName: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 Eagerness: TypeAlias = Literal["low", "medium", "high", "auto"]
 Modality: TypeAlias = Literal["text", "audio"]
@@ -122,3 +124,8 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
     prompt: None = None  # no prompts are stored
     include: tuple[str, ...] | None = None
     omniweave: Extensions | UnsetType = UNSET
+
+
+def fresh_config(session_id: str, info: EngineInfo, expires_at: int) -> SessionConfig:
+    """What a session is before its client said anything. `expires_at` in unix seconds."""
+    return SessionConfig(id=session_id, model=info.name, expires_at=expires_at, instructions=info.instructions)

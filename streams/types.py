@@ -354,7 +354,8 @@ class EngineInfo:
     """What a loaded model is and can do. Facts for clients, recordings and admission; never changes.
 
     `hears`, `sees`, `speaks` and `draws` say what the weights were trained for, not what the code can compute.
-    `self_paced` models decide for themselves when to answer; the others wait for `Respond`.
+    `self_paced` models decide for themselves when to answer; the others wait for `Respond`. A session starts with
+    `instructions` where its client gives none.
     """
 
     name: str
@@ -369,6 +370,7 @@ class EngineInfo:
     draws: bool
     self_paced: bool
     voices: tuple[str, ...] = ()
+    instructions: str = ""
 
 
 class EngineFull(Exception):
