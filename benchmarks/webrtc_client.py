@@ -15,10 +15,10 @@ import httpx
 import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from realtime.transports.webrtc_opus import FRAME_MS, FRAME_SAMPLES, OpusDecoder
-from realtime.transports.webrtc_order import OpusPacket
-from realtime.transports.webrtc_receivers import tap_sound
-from realtime.transports.webrtc_speaker import SpeakerTrack
+from realtime.transports.webrtc.opus import FRAME_MS, FRAME_SAMPLES, OpusDecoder
+from realtime.transports.webrtc.order import OpusPacket
+from realtime.transports.webrtc.receivers import tap_sound
+from realtime.transports.webrtc.speaker import SpeakerTrack
 from streams.clock import SystemClock
 from streams.types import SAMPLE_RATE_HZ, Samples
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from realtime.ids import Ids
+from realtime.protocol.ids import Ids
+from realtime.protocol.session_patch import SessionPatch
 from realtime.refusal import Refusal, RefusalCode
-from realtime.session_patch import SessionPatch
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."  # how a browser, which cannot set headers, passes its key

@@ -7,11 +7,11 @@ import msgspec
 
 from realtime.auth import DEFAULT_SECRET_TTL_S, MAX_SECRET_TTL_S, MIN_SECRET_TTL_S, ClientSecret
 from realtime.engine import EngineInfo
-from realtime.errors import ProtocolError
-from realtime.session_config import SessionConfig, fresh_config
-from realtime.session_merge import merged
-from realtime.session_patch import SessionPatch, parse_patch, require_object
-from realtime.wire_objects import TranscriptionSession, session_object
+from realtime.protocol.errors import ProtocolError
+from realtime.protocol.objects import TranscriptionSession, session_object
+from realtime.protocol.session_config import SessionConfig, fresh_config
+from realtime.protocol.session_merge import merged
+from realtime.protocol.session_patch import SessionPatch, parse_patch, require_object
 
 MAX_BODY_BYTES: Final = 64 * 1024
 

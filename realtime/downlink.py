@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from realtime.outbox import Outbox
-from realtime.server_events import ServerEvent
-from realtime.session_setup import SessionSetup
+from realtime.protocol.server_events import ServerEvent
+from realtime.session.outbox import Outbox
+from realtime.session.setup import SessionSetup
 
 
 class CloseKind(StrEnum):

@@ -18,18 +18,18 @@ import msgspec
 
 from realtime.capacity import Capacity
 from realtime.engine import Engine, EngineFull
-from realtime.ids import Ids
 from realtime.metrics import Metrics
-from realtime.recording import SessionRecorder
-from realtime.recording_header import RecordingHeader
+from realtime.protocol.ids import Ids
+from realtime.protocol.session_config import fresh_config
+from realtime.protocol.session_merge import merged
+from realtime.protocol.session_patch import SessionPatch
+from realtime.recording.header import RecordingHeader
+from realtime.recording.recorder import SessionRecorder
 from realtime.refusal import Refusal, RefusalCode
 from realtime.scheduler import TickScheduler
-from realtime.session import CloseKind, Session
-from realtime.session_config import fresh_config
-from realtime.session_merge import merged
-from realtime.session_patch import SessionPatch
-from realtime.session_setup import SessionSetup
-from realtime.side_session import SideSession
+from realtime.session.session import CloseKind, Session
+from realtime.session.setup import SessionSetup
+from realtime.session.side_session import SideSession
 from realtime.worker import EngineWorker, Report, TickEvent
 from streams.clock import Clock
 from streams.types import TickFailure, TickOutput, TickWindow, Timings

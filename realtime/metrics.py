@@ -11,7 +11,7 @@ from realtime.call_metrics import CallMetrics
 from realtime.engine import EngineInfo
 from realtime.refusal import RefusalCode
 from realtime.scheduler import TickReport
-from realtime.session import CloseKind
+from realtime.session.session import CloseKind
 from streams.types import Timings
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

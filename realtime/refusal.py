@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from realtime.errors import ErrorType
+from realtime.protocol.errors import ErrorType
 
 
 class RefusalCode(StrEnum):

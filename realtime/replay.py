@@ -18,8 +18,8 @@ import msgspec
 
 from realtime.echo import EchoEngine
 from realtime.engine import Engine, EngineFull, EngineInfo
-from realtime.recording import Recording, read_recording
-from realtime.recording_summary import summarize, summary_lines
+from realtime.recording.recorder import Recording, read_recording
+from realtime.recording.summary import summarize, summary_lines
 from realtime.replay_fork import fork
 from realtime.replay_run import EVERY_TICK, ReplayResult, replay_inputs, replay_together
 from streams.types import TICK_US, Sampling

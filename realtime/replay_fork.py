@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from realtime.engine import Engine
-from realtime.recording import Recording
-from realtime.recording_header import NORMAL_END
-from realtime.recording_writer import RecordingWriter
+from realtime.recording.header import NORMAL_END
+from realtime.recording.recorder import Recording
+from realtime.recording.writer import RecordingWriter
 from streams.types import Command, OpenTurn, Respond, Sampling, TickFailure, TickInput, TickWindow
 
 MAX_EXTRA_TICKS = 1200  # five minutes for an answer to end that outlasts the recording

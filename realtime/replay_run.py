@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import TypeAlias
 
 from realtime.engine import Engine
-from realtime.recording import Recording
-from realtime.recording_tokens import input_json
+from realtime.recording.recorder import Recording
+from realtime.recording.tokens import input_json
 from streams.types import Finish, TickFailure, TickInput, TickOutput, TickWindow
 
 TickEvent: TypeAlias = TickOutput | TickFailure

@@ -29,21 +29,21 @@ from realtime.auth import SUBPROTOCOL, Authenticator, Caller, is_local_origin, o
 from realtime.client_secrets import MAX_BODY_BYTES, encode_issued, parse_secret_request
 from realtime.config import ServerConfig
 from realtime.engine import Engine
-from realtime.errors import ProtocolError
 from realtime.host import SessionHost
-from realtime.ids import Ids
 from realtime.limits import ConnectionGate
 from realtime.metrics import CONTENT_TYPE, Metrics
 from realtime.model_list import encode_model_list
+from realtime.protocol.errors import ProtocolError
+from realtime.protocol.ids import Ids
+from realtime.protocol.session_patch import SessionPatch
 from realtime.refusal import Refusal, RefusalCode
-from realtime.session_patch import SessionPatch
 from realtime.transports.closing import ClosingWebSocketProtocol
-from realtime.transports.webrtc_call import CallSetting
-from realtime.transports.webrtc_calls import Calls
-from realtime.transports.webrtc_ice import IceNetwork
-from realtime.transports.webrtc_peer import Peer, PeerOwner
-from realtime.transports.webrtc_routes import CallRoutes
-from realtime.transports.webrtc_sideband import Sideband
+from realtime.transports.webrtc.call import CallSetting
+from realtime.transports.webrtc.calls import Calls
+from realtime.transports.webrtc.ice import IceNetwork
+from realtime.transports.webrtc.peer import Peer, PeerOwner
+from realtime.transports.webrtc.routes import CallRoutes
+from realtime.transports.webrtc.sideband import Sideband
 from realtime.transports.websocket import WebSocketTransport
 from streams.clock import Clock, SystemClock
 

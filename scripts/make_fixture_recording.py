@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from realtime.echo import EchoEngine
-from realtime.recording_header import NORMAL_END, RecordingHeader
-from realtime.recording_writer import RecordingWriter
+from realtime.recording.header import NORMAL_END, RecordingHeader
+from realtime.recording.writer import RecordingWriter
 from streams.types import (
     SAMPLE_RATE_HZ,
     SAMPLES_PER_TICK,

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 import run_server
 from realtime.config import Backend, EngineKind, LogLevel, ServerConfig
 from realtime.echo import EchoEngine
-from realtime.recording import read_recording
+from realtime.recording.recorder import read_recording
 from realtime.rtc_config import PortRange, RtcConfig, TurnServer
 
 ROOT = Path(__file__).resolve().parents[1]

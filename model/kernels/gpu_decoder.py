@@ -6,7 +6,7 @@ Its own length alone decides, so a session computes the same bits alone and amon
 Shape legend: N rows, D model width, R half of a head's width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -64,7 +64,7 @@ class GpuDecoder:
     def __init__(
         self,
         config: DecoderConfig,
-        layers: Sequence[LayerWeights],
+        layers: Iterable[LayerWeights],
         norm: Tensor,
         cache: SlotCache,
         attention: AttentionKernel = AttentionKernel.TRITON,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from realtime.errors import ProtocolError
 from realtime.limits import ConnectionPace, Limits
 from realtime.metrics import Metrics
-from realtime.server_events import Error, error_event
-from realtime.session import CloseKind, Session
+from realtime.protocol.errors import ProtocolError
+from realtime.protocol.server_events import Error, error_event
+from realtime.session.session import CloseKind, Session
 from streams.clock import Clock
 
 logger = logging.getLogger(__name__)

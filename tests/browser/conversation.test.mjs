@@ -128,3 +128,12 @@ test('a session ends when its user ends it, and another may begin', () =>
     await page.locator('#log').getByText('A new session began.').waitFor();
     assert.ok((await typesOf(page)).filter((name) => name === 'session.created').length === 2);
   }));
+
+test('the example of the SDK does what it says', async () => {
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/examples/hello.html`);
+  await page.getByRole('button', { name: 'Talk' }).click();
+  await page.getByText('assistant: You said: Hello! I am about to say something.').waitFor();
+  await page.getByText('user: Spoken.').first().waitFor();
+  await page.close();
+});

@@ -22,13 +22,14 @@ export const RATE_HZ = 24_000;
 // --- the server -----------------------------------------------------------------------------------------------------
 
 /**
- * Start `run_server.py --engine echo`. `stop` ends it as a signal would, `kill` as a crash.
+ * Start `run_server.py`. `stop` ends it as a signal would.
  *
  * @param {number} port  0 takes a free one
+ * @param {string[]} flags
  */
-export async function startServer(port = 0) {
+export async function startServer(port = 0, flags = ['--engine', 'echo']) {
   const python = process.env.PYTHON ?? 'python3';
-  const args = ['-u', join(ROOT, 'run_server.py'), '--engine', 'echo', '--port', String(port)];
+  const args = ['-u', join(ROOT, 'run_server.py'), ...flags, '--port', String(port)];
   const child = spawn(python, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   let told = '';
   child.stderr.on('data', (data) => (told += data));
@@ -42,11 +43,11 @@ export async function startServer(port = 0) {
   });
   await answers(url);
   const exited = new Promise((resolve) => child.on('exit', resolve));
-  const end = (signal) => async () => {
-    child.kill(signal);
+  const stop = async () => {
+    child.kill('SIGTERM');
     await exited;
   };
-  return { url, port: Number(new URL(url).port), log: () => told, stop: end('SIGTERM'), kill: end('SIGKILL') };
+  return { url, port: Number(new URL(url).port), stop };
 }
 
 async function answers(url) {
@@ -135,10 +136,11 @@ function correlation(a, b) {
 
 const QUIET = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
 
-/** @param {{microphone?: string, isAllowed?: boolean}} [given] */
-export function launch({ microphone, isAllowed = true } = {}) {
+/** @param {{microphone?: string, camera?: string, isAllowed?: boolean}} [given]  files of sound and of video */
+export function launch({ microphone, camera, isAllowed = true } = {}) {
   const devices = ['--use-fake-device-for-media-stream', isAllowed ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts'];
   if (microphone) devices.push(`--use-file-for-fake-audio-capture=${microphone}`);
+  if (camera) devices.push(`--use-file-for-fake-video-capture=${camera}`);
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--headless=new', '--no-sandbox', '--disable-gpu', ...QUIET, ...devices],
@@ -146,26 +148,38 @@ export function launch({ microphone, isAllowed = true } = {}) {
 }
 
 /**
- * Open the page, let `use` use it, and close it. Fails where the page threw or logged an error.
+ * Open the page. Its `complaints` are what it threw and what it logged as errors.
  *
  * @param {import('playwright-core').Browser} browser
  * @param {string} url
- * @param {{transport?: string, context?: object, prepare?: (page: any) => Promise<void>, mayComplain?: boolean}} given
- * @param {(page: any) => Promise<void>} use
+ * @param {{transport?: string, context?: object, prepare?: (page: any) => Promise<void>}} given
  */
-export async function onPage(browser, url, { transport, context = {}, prepare, mayComplain = false }, use) {
+export async function openPage(browser, url, { transport, context = {}, prepare } = {}) {
   const page = await (await browser.newContext(context)).newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(`${error.name}: ${error.message} ${error.stack}`));
   page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
+  await page.addInitScript(collectEvents);
+  await prepare?.(page);
+  await page.goto(transport ? `${url}/?transport=${transport}` : url);
+  await page.locator('#abilities li').first().waitFor();
+  return Object.assign(page, { complaints });
+}
+
+/**
+ * Open the page, let `use` use it, and close it. Fails where it complained, unless it `mayComplain`.
+ *
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} url
+ * @param {Parameters<typeof openPage>[2] & {mayComplain?: boolean}} given
+ * @param {(page: any) => Promise<void>} use
+ */
+export async function onPage(browser, url, { mayComplain = false, ...given }, use) {
+  const page = await openPage(browser, url, given);
   try {
-    await page.addInitScript(collectEvents);
-    await prepare?.(page);
-    await page.goto(transport ? `${url}/?transport=${transport}` : url);
-    await page.locator('#abilities li').first().waitFor();
     await use(page);
-    if (!mayComplain) assert.deepEqual(complaints, []);
+    if (!mayComplain) assert.deepEqual(page.complaints, []);
   } catch (error) {
     const seen = await page.evaluate(() => ({
       phase: document.getElementById('phase').dataset.phase,
@@ -173,7 +187,7 @@ export async function onPage(browser, url, { transport, context = {}, prepare, m
       said: document.getElementById('log').innerText,
       events: window.receivedEvents.map((event) => event.type).join(' '),
     })).catch(() => 'a page that does not answer');
-    error.message += `\nThe page: ${JSON.stringify(seen, null, 1)}\nIt complained: ${complaints.join('\n')}`;
+    error.message += `\nThe page: ${JSON.stringify(seen, null, 1)}\nIt complained: ${page.complaints.join('\n')}`;
     throw error;
   } finally {
     await page.context().close();

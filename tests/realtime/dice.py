@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from realtime.recording import SessionRecorder
-from realtime.recording_tokens import input_json
+from realtime.recording.recorder import SessionRecorder
+from realtime.recording.tokens import input_json
 from streams.types import (
     EngineFull,
     EngineInfo,

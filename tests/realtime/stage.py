@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from realtime.engine import Engine, EngineFull, EngineInfo
-from realtime.ids import Ids
-from realtime.recording_windows import messages_in
+from realtime.protocol.ids import Ids
+from realtime.protocol.session_patch import parse_patch
+from realtime.recording.windows import messages_in
 from realtime.scheduler import Demand
-from realtime.session import Session
-from realtime.session_limits import SessionLimits
-from realtime.session_patch import parse_patch
-from realtime.session_setup import SessionSetup
-from realtime.side_session import SideSession
+from realtime.session.limits import SessionLimits
+from realtime.session.session import Session
+from realtime.session.setup import SessionSetup
+from realtime.session.side_session import SideSession
 from streams.types import (
     SAMPLE_RATE_HZ,
     TICK_US,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import Field, TypeAdapter
 
-from realtime.protocol import MAX_SERVER_FRAME_BYTES
+from realtime.protocol.wire import MAX_SERVER_FRAME_BYTES
 
 Event = dict[str, Any]
 EXTENSIONS = ("omniweave.image.done",)

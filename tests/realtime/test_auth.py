@@ -5,9 +5,9 @@ import random
 import pytest
 
 from realtime.auth import ANONYMOUS, Authenticator, Caller, ClientSecret, KeyRing, is_local_origin, offered_key
-from realtime.ids import Ids
+from realtime.protocol.ids import Ids
+from realtime.protocol.session_patch import SessionPatch
 from realtime.refusal import Refusal, RefusalCode
-from realtime.session_patch import SessionPatch
 
 
 def authenticator(*keys: str, max_secrets: int = 10) -> Authenticator:

@@ -18,24 +18,24 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 
-from realtime.conversation import Conversation
 from realtime.downlink import Downlink
 from realtime.echo import EchoEngine
 from realtime.limits import ConnectionPace
-from realtime.listening import Listener
-from realtime.outbox import Outbox
-from realtime.recording import SessionRecorder
-from realtime.recording_thread import RecordingThread
-from realtime.recording_writer import RecordingWriter
-from realtime.responding import Responder
-from realtime.responses import Response
+from realtime.recording.recorder import SessionRecorder
+from realtime.recording.thread import RecordingThread
+from realtime.recording.writer import RecordingWriter
 from realtime.server import Server
-from realtime.session import CloseKind, Session
-from realtime.session_limits import SessionLimits
-from realtime.side_session import SideSession
+from realtime.session.conversation import Conversation
+from realtime.session.limits import SessionLimits
+from realtime.session.listening import Listener
+from realtime.session.outbox import Outbox
+from realtime.session.responding import Responder
+from realtime.session.responses import Response
+from realtime.session.session import CloseKind, Session
+from realtime.session.side_session import SideSession
+from realtime.session.vad import Silero
 from realtime.transports.closing import ClosingWebSocketProtocol
 from realtime.transports.websocket import WebSocketTransport
-from realtime.vad import Silero
 from streams.types import TickInput
 from tests.realtime.stage import READER, Beat, Stage, loud, quiet
 from tests.realtime.wire import PATIENCE_S, WireClient, client_of, echo_server

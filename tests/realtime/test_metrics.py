@@ -7,7 +7,7 @@ from realtime.engine import EngineInfo
 from realtime.metrics import Metrics
 from realtime.refusal import RefusalCode
 from realtime.scheduler import TickReport
-from realtime.session import CloseKind
+from realtime.session.session import CloseKind
 from streams.types import Timings
 
 INFO = EngineInfo(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realtime.recording import Recording, SessionRecorder, read_recording
-from realtime.recording_header import RecordingHeader
-from realtime.recording_summary import summarize
-from realtime.recording_writer import RecordingWriter
+from realtime.recording.header import RecordingHeader
+from realtime.recording.recorder import Recording, SessionRecorder, read_recording
+from realtime.recording.summary import summarize
+from realtime.recording.writer import RecordingWriter
 from realtime.replay import changed_facts, main, parse_sampling, parse_ticks
 from realtime.replay_run import Compared, replay_inputs, replay_together
 from streams.types import (

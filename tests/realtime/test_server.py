@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime.auth import KeyRing
 from realtime.echo import EchoEngine
-from realtime.recording import Direction, read_recording
+from realtime.recording.recorder import Direction, read_recording
 from tests.realtime.wire import client_of, echo_server
 
 KEY = "sk-test-key"
@@ -197,7 +197,7 @@ async def test_a_client_secret_opens_a_session_with_its_configuration(keyed_serv
     assert issued.status_code == 200
     body = issued.json()
     assert body["value"].startswith("ek_")
-    assert body["session"]["object"] == "realtime.session"
+    assert body["session"]["object"] == "realtime.session.session"
     assert body["session"]["instructions"] == "Be brief."
     offered = ["realtime", f"openai-insecure-api-key.{body['value']}"]
     for _ in range(2):  # it opens more than one

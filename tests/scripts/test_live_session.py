@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omniweave_client import AudioDelta, TextDelta
-from realtime.vad import Silero
+from realtime.session.vad import Silero
 from scripts.live_media import drawn_frames, voiced_signal
 from scripts.live_server import find_listener, resident_mib
 from scripts.live_ticks import TickLog

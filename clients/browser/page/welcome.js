@@ -9,6 +9,7 @@ export class Welcome {
   #frame = byId('welcome', HTMLElement);
   #words = byId('model-words', HTMLElement);
   #abilities = byId('abilities', HTMLElement);
+  #name = byId('model-name', HTMLElement);
   #start = byId('start', HTMLButtonElement);
   #hint = byId('start-hint', HTMLElement);
 
@@ -27,6 +28,7 @@ export class Welcome {
     const { can, cannot } = abilities(model);
     this.#words.replaceChildren(make('strong', '', model.name), ` runs here. ${describeModel(model)}`);
     this.#abilities.replaceChildren(...can.map((verb) => ability(verb, true)), ...cannot.map((verb) => ability(verb, false)));
+    this.#name.textContent = model.name;
     this.#start.hidden = !model.hears;
     this.#hint.textContent = model.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
   }

@@ -20,6 +20,7 @@
  */
 
 export const NO_TRANSCRIPT = 'Spoken. This model does not write down what it hears.';
+export const SPOKEN = 'Spoken.'; // once that was said
 export const NO_WORDS = 'Sound without words.';
 
 export class Conversation {
@@ -28,6 +29,7 @@ export class Conversation {
   /** The pieces of an entry's text by content index. @type {Map<string, Map<number, string>>} */
   #parts = new Map();
   #numNotices = 0;
+  #hasExplained = false;
 
   /** Oldest first. */
   get entries() {
@@ -153,7 +155,9 @@ export class Conversation {
 
   /** @param {string} id @param {{code?: string, message?: string}} error */
   #explain(id, error) {
-    const note = error?.code === 'transcription_unavailable' ? NO_TRANSCRIPT : (error?.message ?? 'Not transcribed.');
+    if (error?.code !== 'transcription_unavailable') return this.#change(id, { note: error?.message ?? 'Not transcribed.' });
+    const note = this.#hasExplained ? SPOKEN : NO_TRANSCRIPT;
+    this.#hasExplained = true;
     return this.#change(id, { note });
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Conversation, NO_TRANSCRIPT, NO_WORDS, isEmpty } from '../sdk/conversation.js';
+import { Conversation, NO_TRANSCRIPT, NO_WORDS, SPOKEN, isEmpty } from '../sdk/conversation.js';
 import { phaseOf } from '../sdk/phase.js';
 
 /** @param {string} id @param {'user' | 'assistant'} role @param {object[]} content @param {string} [status] */
@@ -81,6 +81,8 @@ test('speech that nobody wrote down says why', () => {
   assert.equal(conversation.entries[0].note, NO_TRANSCRIPT);
   conversation.apply(failed({ code: 'model_cannot_hear', message: 'It cannot hear.' }));
   assert.equal(conversation.entries[0].note, 'It cannot hear.');
+  conversation.apply(failed({ code: 'transcription_unavailable', message: 'long' }));
+  assert.equal(conversation.entries[0].note, SPOKEN, 'said once, that is enough');
 });
 
 test('an answer of sound alone is not empty', () => {

@@ -31,7 +31,7 @@ class Peer:
 
     async def greet(self) -> dict:
         """Give a session, accept the configuration, and return it."""
-        session = {"id": "sess_fake", "model": "fake server, no model", "object": "realtime.session"}
+        session = {"id": "sess_fake", "model": "fake server, no model", "object": "realtime.session.session"}
         await self.send("session.created", session=session)
         update = await self.receive("session.update")
         await self.send("session.updated", session=session | update["session"])

@@ -1,0 +1,1 @@
+"""Calls over WebRTC: sound, camera and events of one session through a peer connection."""
