@@ -8,7 +8,7 @@ import numpy as np
 from realtime.session.vad import MAX_CHUNKS_PER_PUSH, STEP_SAMPLES, Silero
 from streams.types import SAMPLE_RATE_HZ, Samples
 
-SPEECH = Path(__file__).parents[1] / "fixtures" / "speech.wav"
+SPEECH = Path(__file__).parents[2] / "fixtures" / "speech.wav"
 NOTHING = np.zeros(0, np.float32)
 
 
