@@ -24,8 +24,8 @@ from model.kernels.gpu_decoder import MAX_DECODE_ROWS, GpuDecoder
 
 CONFIG = DecoderConfig(d_model=64, num_layers=2, num_heads=2, num_kv_heads=1, d_head=32, d_ffn=128)
 SLOTS, CAPACITY = 3, 64
-# Per layer about ten roundings to bfloat16, 2^-8 / sqrt(3) of a norm each at worst, added up at random. Scores are about
-# 1 here: larger ones would magnify what is rounded before them.
+# Per layer about ten roundings to bfloat16, 2^-8 / sqrt(3) of a norm each at worst, added up at random. Scores are
+# about 1 here: larger ones would magnify what is rounded before them.
 DECODER_ERROR = (10 * CONFIG.num_layers) ** 0.5 * 2**-8 / 3**0.5
 
 
