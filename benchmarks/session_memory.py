@@ -4,8 +4,9 @@
 
 Starts a server with the echo engine in a process of its own, on loopback. Each session pushes some seconds of noise as
 fast as it may, commits them, types a question, reads the spoken and written answer, and leaves. The resident memory is
-read where no session is open. Growth counts from the tenth session, when everything is loaded that is loaded on first
-use. The last line is one JSON object.
+read where no session is open. What all sessions have in common is loaded, and the heap is as large as those at the same
+time need it, somewhere in the first half; so `bytes_per_session` counts from the second half only. The last line is one
+JSON object.
 """
 
 import argparse
@@ -83,13 +84,13 @@ async def measure(url: str, pid: int, arguments: argparse.Namespace) -> None:
         rss[mark] = resident_bytes(pid)
         growth = (rss[mark] - rss[before]) / (mark - before) if (before := previous(marks, mark)) else None
         print(f"{mark:>8}{rss[mark] / 2**20:>10.1f}{'' if growth is None else f'{growth:>42,.0f}'}", flush=True)
-    first, last = marks[0], marks[-1]
+    middle, last = marks[-2], marks[-1]
     result = {
         "sessions": last,
         "audio_s": arguments.audio_s,
         "seconds": round(time.monotonic() - started, 1),
         "rss_bytes": {str(mark): rss[mark] for mark in marks},
-        "bytes_per_session": round((rss[last] - rss[first]) / (last - first)),
+        "bytes_per_session": round((rss[last] - rss[middle]) / (last - middle)),
     }
     print(json.dumps(result))
 
