@@ -58,7 +58,8 @@ class Client:
         response = await self._http.post(CALLS, content=offer.sdp, headers={"Content-Type": "application/sdp"})
         response.raise_for_status()
         self._location = response.headers["location"]
-        tap_sound(self._peer.getTransceivers()[0].receiver, self._hear)
+        sound = next(media for media in self._peer.getTransceivers() if media.kind == "audio")
+        tap_sound(sound.receiver, self._hear)
         await self._peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
         await self.wait_for("session.created")
 
