@@ -1,7 +1,9 @@
 """Calls over real UDP: a client played by aiortc against a server with an EchoEngine."""
 
 import asyncio
+import gc
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +12,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection
 from websockets.asyncio.client import connect
 
 from realtime.auth import KeyRing
 from realtime.limits import Limits
 from realtime.recording.recorder import read_recording
 from realtime.rtc_config import PortRange, RtcConfig
+from realtime.session.session import Session
+from realtime.transports.webrtc.call import Call
+from realtime.transports.webrtc.microphone import Microphone
 from scripts.live_media import voiced_signal
 from streams.video import decode_data_url, decode_image
 from tests.realtime.transports.rtc_client import CALLS, RtcClient, rtc_client
@@ -352,10 +358,32 @@ async def test_a_server_that_stops_closes_its_calls(start_server: Callable[..., 
             await client.is_closed.wait()
 
 
-async def test_many_calls_leave_nothing_behind(server: Any):
-    for _ in range(10):
-        async with rtc_client(server.address) as client:
-            await client.call()
-            assert (await client.hang_up()).status_code == 200
-    assert await metric(server.address, "omniweave_calls") == 0
+def alive(*kinds: type) -> list[object]:
+    return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+
+
+async def test_many_calls_leave_nothing_behind(start_server: Callable[..., Any]):
+    server = start_server(echo_server())
+    gc.collect()
+    before = alive(Call, Session, Microphone)
+    connections = set(alive(RTCPeerConnection))
+    threads = threading.active_count()
+    gc.disable()  # what a call is made of must not wait for the collector
+    try:
+        for number in range(20):
+            async with rtc_client(server.address) as client:
+                await client.call()
+                client.voice.say(tone(440, 100))
+                await client.wait_for_silence()
+                if number % 2:
+                    assert (await client.hang_up()).status_code == 200
+        while await metric(server.address, "omniweave_calls"):
+            pass  # the last one is ending
+        assert alive(Call, Session, Microphone) == before
+    finally:
+        gc.enable()
     assert await metric(server.address, "omniweave_sessions") == 0
+    del client
+    gc.collect()
+    assert set(alive(RTCPeerConnection)) <= connections
+    assert threading.active_count() <= threads + 1
