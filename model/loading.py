@@ -33,7 +33,8 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
     `backend` is a name of `Backend`, or "auto" for the native kernel where it runs. Sets torch's thread count.
     """
     chosen = choose_backend(backend)
-    torch.set_num_threads(num_threads)
+    # The native kernel has its own threads; two pools on the same cores wait for each other.
+    torch.set_num_threads(1 if chosen is Backend.NATIVE else num_threads)
     checkpoint = load_checkpoint(weights)
     config = ModelConfig.from_json(checkpoint.model)
     tokenizer = load_tokenizer(weights, config)
