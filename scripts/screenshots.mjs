@@ -101,7 +101,7 @@ const light = { colorScheme: 'light' };
 const dark = { colorScheme: 'dark' };
 if ('model'.includes(only)) {
   const server = await startServer(0, []);
-  await withModel(browser, server.url, { ...DESKTOP, ...light }, 'desktop-light', ['What is the capital of France?', 'Name three rivers of Europe.']);
+  await withModel(browser, server.url, { ...DESKTOP, ...light }, 'desktop-light', ['What is the capital of France?', 'Explain rain to a child in two sentences.']);
   await withModel(browser, server.url, { ...PHONE, ...light }, 'phone-light', []);
   await server.stop();
 }

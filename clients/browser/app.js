@@ -34,7 +34,7 @@ const PHASE_WORDS = {
   ended: 'Ended',
 };
 /** @type {Phase[]} */
-const READ_ALOUD = ['connecting', 'ready', 'listening', 'reconnecting', 'ended'];
+const AWAY = ['idle', 'connecting', 'reconnecting', 'ended']; // and the phase after one of them is read aloud
 /** @type {Phase[]} */
 const BUSY = ['thinking', 'writing', 'speaking'];
 /** @type {Phase[]} */
@@ -88,6 +88,7 @@ async function learnModel() {
   try {
     model = await fetchModel(location.origin, key.value || null);
     welcome.showModel(model);
+    weave.showModel(model);
     micButton.isDisabled = !model.hears;
     cameraButton.setAttribute('aria-disabled', String(!model.sees));
   } catch (error) {
@@ -144,6 +145,7 @@ async function begin() {
     complain(error instanceof Error ? error.message : String(error));
     if (error instanceof ServerRefused && error.needsKey) askForKey();
     weave.stop();
+    await watch.close();
     return false;
   }
 }
@@ -151,9 +153,10 @@ async function begin() {
 /** @param {RealtimeSession} from @param {Phase} now */
 function showPhase(from, now) {
   if (from !== session) return;
+  const wasAway = AWAY.some((one) => one === phase.dataset.phase);
   phase.dataset.phase = now;
   phaseText.textContent = PHASE_WORDS[now];
-  if (READ_ALOUD.includes(now)) announce(PHASE_WORDS[now]);
+  if (wasAway || AWAY.includes(now)) announce(PHASE_WORDS[now]);
   endButton.hidden = OVER.includes(now);
   const isBusy = BUSY.includes(now);
   if (!isBusy && document.activeElement === stopButton) message.focus();
@@ -164,9 +167,9 @@ function showPhase(from, now) {
 
 /** @param {RealtimeSession} ended */
 async function finish(ended) {
-  transcript.note(ended.endReason);
+  if (!transcript.isEmpty) transcript.note(ended.endReason);
+  welcome.isShown = transcript.isEmpty;
   announce(ended.endReason);
-  welcome.isShown = false;
   microphone.close();
   camera.close();
   weave.stop();
@@ -186,6 +189,8 @@ function play(stream) {
 
 async function talk() {
   if (!can('hears', 'hear')) return;
+  hideProblem();
+  micButton.focus(); // the button that was pressed may go away
   const opening = microphone.open().then((isOpen) => isOpen || message.focus());
   await Promise.all([opening, ensureSession()]);
 }

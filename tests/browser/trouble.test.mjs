@@ -1,6 +1,9 @@
 /** What users are told, and what goes on by itself, when devices, networks and servers fail. */
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import {
@@ -119,6 +122,30 @@ test('a server that is not there is said so, and what was typed is kept', async 
     assert.equal(await page.getByRole('textbox', { name: 'Message' }).inputValue(), 'Anybody?');
   });
 });
+
+for (const transport of ['websocket', 'webrtc']) {
+  test(`a server with keys asks for one, and takes it over ${transport}`, async () => {
+    const keys = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys.txt');
+    writeFileSync(keys, 'sk-test-key\n');
+    const locked = await startServer(0, ['--engine', 'echo', '--api-key-file', keys]);
+    try {
+      const page = await (await browser.newContext()).newPage();
+      await page.goto(`${locked.url}/?transport=${transport}`);
+      const key = page.getByLabel('API key');
+      await key.fill('sk-wrong');
+      await key.press('Enter');
+      await page.locator('#model-words', { hasText: /key/i }).waitFor();
+      await key.fill('sk-test-key');
+      await page.getByRole('button', { name: 'Use this key' }).click();
+      await page.locator('#model-words', { hasText: 'runs here' }).waitFor();
+      await type(page, 'Let me in');
+      await waitForAnswer(page, 'You said: Let me in');
+      await page.context().close();
+    } finally {
+      await locked.stop();
+    }
+  });
+}
 
 test('a recording holds both voices and every event', async () => {
   await onPage(browser, server.url, {}, async (page) => {

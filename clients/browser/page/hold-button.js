@@ -34,6 +34,10 @@ export class HoldButton {
     this.#button.setAttribute('aria-disabled', String(isDisabled));
   }
 
+  focus() {
+    this.#button.focus();
+  }
+
   /**
    * @param {boolean} isOpen  the microphone
    * @param {boolean} isHeldToTalk

@@ -35,6 +35,8 @@ export class Weave {
   #toldMs = 0;
   /** @type {Record<string, string>} */
   #ink = {};
+  /** @type {StreamKey[]} */
+  #absent = [];
 
   constructor() {
     this.#readColours();
@@ -44,6 +46,21 @@ export class Weave {
     });
     new ResizeObserver(() => this.#draw(performance.now())).observe(this.#canvas);
     this.#toggle.addEventListener('click', () => this.#showTable(this.#table.hidden));
+  }
+
+  /**
+   * Streams that this model does not have are grey.
+   *
+   * @param {import('../sdk/types.js').Model} model
+   */
+  showModel(model) {
+    /** @type {[StreamKey, boolean][]} */
+    const abilities = [['imageIn', model.sees], ['audioIn', model.hears], ['audioOut', model.speaks]];
+    this.#absent = abilities.filter(([, can]) => !can).map(([key]) => key);
+    for (const name of document.querySelectorAll('.weave-names li')) {
+      if (!(name instanceof HTMLElement)) continue;
+      name.dataset.can = String(this.#absent.every((key) => key !== name.dataset.stream));
+    }
   }
 
   /** @param {Timeline} timeline */
@@ -157,7 +174,7 @@ export class Weave {
   }
 
   /**
-   * The thread itself: grey before there was a session, dotted where no microphone was open.
+   * The thread itself: grey before there was a session or where the model has none, dotted while no microphone is open.
    *
    * @param {CanvasRenderingContext2D} context @param {number} width @param {number} middle
    * @param {Column[]} columns @param {(index: number) => number} left @param {StreamKey} key @param {string} colour
@@ -166,11 +183,12 @@ export class Weave {
     const begin = columns.length > 0 ? Math.max(0, left(columns[0].index)) : width;
     context.fillStyle = this.#ink['--line'];
     context.fillRect(0, middle - 0.5, begin, 1);
-    context.fillStyle = colour;
+    const isAbsent = this.#absent.includes(key);
+    context.fillStyle = isAbsent ? this.#ink['--line'] : colour;
     for (const column of columns) {
-      const isOpen = key !== 'audioIn' || column.listening;
-      context.globalAlpha = isOpen ? 0.55 : 0.35;
-      context.fillRect(left(column.index), middle - 0.5, isOpen ? COLUMN_PX : COLUMN_PX / 4, 1);
+      const isOpen = key !== 'audioIn' || column.listening || isAbsent;
+      context.globalAlpha = isAbsent ? 1 : 0.55;
+      context.fillRect(left(column.index), middle - 0.5, isOpen ? COLUMN_PX : COLUMN_PX / 3, 1);
     }
     context.globalAlpha = 1;
   }
@@ -221,7 +239,7 @@ function drawBlocks(context, columns, left, key, middle, reach, colour) {
 function drawRibbon(context, columns, left, key, middle, reach, colour) {
   const points = columns.map((column) => ({
     x: left(column.index) + COLUMN_PX / 2,
-    half: Math.max(0.5, reach * amountOf(column, key)),
+    half: reach * amountOf(column, key),
   }));
   if (points.length < 2) return;
   context.fillStyle = colour;

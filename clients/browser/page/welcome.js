@@ -29,6 +29,10 @@ export class Welcome {
     this.#words.replaceChildren(make('strong', '', model.name), ` runs here. ${describeModel(model)}`);
     this.#abilities.replaceChildren(...can.map((verb) => ability(verb, true)), ...cannot.map((verb) => ability(verb, false)));
     this.#name.textContent = model.name;
+    byId('mic-settings', HTMLElement).hidden = !model.hears;
+    byId('camera-settings', HTMLElement).hidden = !model.sees;
+    byId('devices-note', HTMLElement).textContent =
+      model.hears ? 'Echo cancellation is on.' : `${model.name} does not hear, so it is given no microphone.`;
     this.#start.hidden = !model.hears;
     this.#hint.textContent = model.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
   }

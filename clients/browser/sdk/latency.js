@@ -60,7 +60,8 @@ const REMEMBERED_TICKS = 16;
 
 /** The time from tick to tick while the agent answers, as it arrives here. */
 export class TickPace {
-  #tick = -1;
+  /** The latest tick; null after a pause. @type {number | null} */
+  #tick = null;
   #atMs = 0;
   /** @type {number[]} */
   #spans = [];
@@ -80,7 +81,7 @@ export class TickPace {
    */
   push(tick, nowMs) {
     if (tick === this.#tick) return;
-    if (tick === this.#tick + 1) {
+    if (this.#tick !== null && tick === this.#tick + 1) {
       this.#spans.push(nowMs - this.#atMs);
       if (this.#spans.length > REMEMBERED_TICKS) this.#spans.shift();
     }
@@ -90,6 +91,6 @@ export class TickPace {
 
   /** What comes next has nothing to do with what came before. */
   pause() {
-    this.#tick = -1;
+    this.#tick = null;
   }
 }

@@ -12,7 +12,7 @@ import { authorization, refusalOf } from './models.js';
 /** @typedef {import('./types.js').RealtimeEvent} RealtimeEvent */
 /** @typedef {import('./types.js').TransportOptions} TransportOptions */
 
-const OPEN_MS = 10_000;
+const OPEN_MS = 6_000; // then a WebSocket is tried
 const CHANNEL = 'oai-events';
 
 /** @extends {Emitter<import('./types.js').TransportEvents>} */

@@ -8,7 +8,7 @@
 
 import { Emitter } from './emitter.js';
 import { Gate } from './gate.js';
-import { SAMPLE_RATE_HZ, base64OfBytes, base64OfPcm16, floatOfPcm16, pcm16OfBase64 } from './pcm.js';
+import { base64OfBytes, base64OfPcm16, floatOfPcm16, pcm16OfBase64 } from './pcm.js';
 
 /** @typedef {import('./types.js').RealtimeEvent} RealtimeEvent */
 /** @typedef {import('./types.js').TransportOptions} TransportOptions */
@@ -97,7 +97,7 @@ export class WebSocketTransport extends Emitter {
   /** Make the agent audible. To be called while the browser allows sound: after a click. */
   async openSpeaker() {
     if (this.#speaker !== null) return;
-    const context = new AudioContext({ sampleRate: SAMPLE_RATE_HZ });
+    const context = new AudioContext(); // at the device's own rate: not every browser joins contexts of two rates
     this.#speaker = context;
     await context.audioWorklet.addModule(new URL('./worklets/playback.js', import.meta.url));
     const playback = new AudioWorkletNode(context, 'omniweave-playback', { numberOfInputs: 0 });

@@ -55,9 +55,9 @@ test('the pace of ticks is the median span between ticks that follow each other'
 
 test('a pause between answers is no tick', () => {
   const pace = new TickPace();
-  pace.push(1, 0);
+  pace.push(0, 60_000); // the first tick follows none
   pace.pause();
-  pace.push(2, 60_000);
+  pace.push(1, 120_000);
   assert.equal(pace.medianMs, null);
 });
 
