@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 WATCH_US: Final = 250_000
 TICKS_PER_MEASURE: Final = 4  # of the watch: metrics once a second
-MICROPHONE_PAUSE_US: Final = 1_000_000  # packets come every 20 ms from a microphone that is on
 MAX_BUFFERED_BYTES: Final = 4 * 1024 * 1024  # of events that the client does not read
 FAREWELL_US: Final = 500_000  # for the last events to reach the client
 POLL_US: Final = 10_000
@@ -167,7 +166,7 @@ class Call:
         if peer is not self._peer or self.session.closing is not None:
             return
         now_us = self._clock.now_us()
-        self._lifeline.sign(now_us)
+        self._lifeline.sign(now_us, is_sound=True)
         with self._guard("its microphone"):
             for chunk in self._microphone.push(packet, now_us):
                 self._hear(chunk)
@@ -243,8 +242,7 @@ class Call:
 
         One that fell silent alone was switched off, and the session need not tick for it.
         """
-        last_us = self._microphone.last_packet_us
-        if last_us is not None and self._lifeline.last_sign_us - last_us < MICROPHONE_PAUSE_US:
+        if self._lifeline.is_microphone_on:
             self._hear(AudioChunk(self._microphone.next_pts_us, np.zeros(0, np.float32)))
 
     def _measure(self) -> None:

@@ -3,9 +3,11 @@
 from typing import Final
 
 CONNECT_TIMEOUT_US: Final = 30_000_000  # from the answer to an open connection
-# A client that was silent for this long and then closes was in trouble and may come back. Browsers that are connected
-# send a check every 2.5 s at least, even with everything muted.
-SILENCE_US: Final = 4_000_000
+# A client that was silent for so long and then closes was in trouble and may come back. A microphone sends a packet
+# every 20 ms; without one, browsers that are connected send a check every 2.5 to 6 s.
+SILENT_MICROPHONE_US: Final = 1_500_000
+SILENT_CLIENT_US: Final = 6_500_000
+MICROPHONE_PAUSE_US: Final = 1_000_000  # a microphone that sent nothing for so long, while its client did, is off
 
 
 class Lifeline:
@@ -16,24 +18,34 @@ class Lifeline:
         self._began_us = now_us
         self._returned_us: int | None = None  # when the latest silence ended
         self._is_connected = False
-        self.last_sign_us = now_us
+        self._last_sound_us: int | None = None
+        self._last_sign_us = now_us
+
+    @property
+    def is_microphone_on(self) -> bool:
+        """Whether sound came when the client was last heard of: what is silent now is the network."""
+        if self._last_sound_us is None:
+            return False
+        return self._last_sign_us - self._last_sound_us < MICROPHONE_PAUSE_US
 
     def connect(self, now_us: int) -> None:
         """A connection carries events for the first time, or again."""
         if self._is_connected:
             self.sign(now_us)
         self._is_connected = True
-        self.last_sign_us = now_us
+        self._last_sign_us = now_us
 
-    def sign(self, now_us: int) -> None:
+    def sign(self, now_us: int, is_sound: bool = False) -> None:
         """Something authentic arrived."""
-        if self._is_connected and now_us - self.last_sign_us > SILENCE_US:
+        if self._is_connected and self._is_silent(now_us):
             self._returned_us = now_us
-        self.last_sign_us = now_us
+        self._last_sign_us = now_us
+        if is_sound:
+            self._last_sound_us = now_us
 
     def was_silent_lately(self, now_us: int) -> bool:
         """Whether a client that closes now may be one that lost its network and is about to return."""
-        if now_us - self.last_sign_us > SILENCE_US:
+        if self._is_silent(now_us):
             return True
         return self._returned_us is not None and now_us - self._returned_us < self._grace_us
 
@@ -42,6 +54,10 @@ class Lifeline:
         if not self._is_connected:
             is_late = now_us - self._began_us > CONNECT_TIMEOUT_US
             return f"no connection within {CONNECT_TIMEOUT_US / 1e6:g} s" if is_late else None
-        if now_us - self.last_sign_us > self._grace_us:
+        if now_us - self._last_sign_us > self._grace_us:
             return f"nothing was heard of the client for {self._grace_us / 1e6:g} s"
         return None
+
+    def _is_silent(self, now_us: int) -> bool:
+        silent_us = now_us - self._last_sign_us
+        return silent_us > (SILENT_MICROPHONE_US if self.is_microphone_on else SILENT_CLIENT_US)

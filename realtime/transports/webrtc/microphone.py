@@ -33,7 +33,6 @@ class Microphone:
         self._pts_samples = pts_us * SAMPLE_RATE_HZ // 1_000_000
         self.concealed_samples = 0
         self.undecodable = 0
-        self.last_packet_us: int | None = None
 
     @property
     def next_pts_us(self) -> int:
@@ -46,7 +45,6 @@ class Microphone:
 
     def push(self, packet: OpusPacket, arrived_us: int) -> list[AudioChunk]:
         """Take one packet; return the sound that is ready because of it."""
-        self.last_packet_us = arrived_us
         chunks: list[AudioChunk] = []
         for ready in self.order.push(packet, arrived_us):
             chunks += self._fill_gap_before(ready.timestamp)

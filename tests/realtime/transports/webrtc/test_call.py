@@ -17,7 +17,7 @@ from realtime.scheduler import Demand
 from realtime.session.session import CloseKind, Session
 from realtime.session.setup import SessionSetup
 from realtime.transports.webrtc.call import Call, CallSetting
-from realtime.transports.webrtc.lifeline import CONNECT_TIMEOUT_US, SILENCE_US
+from realtime.transports.webrtc.lifeline import CONNECT_TIMEOUT_US, SILENT_MICROPHONE_US
 from realtime.transports.webrtc.offer import Offer
 from realtime.transports.webrtc.opus import OpusEncoder
 from realtime.transports.webrtc.order import OpusPacket
@@ -260,7 +260,7 @@ async def test_a_microphone_that_was_switched_off_is_no_loss(line: Line):
 async def test_a_client_that_closes_after_a_silence_is_waited_for(line: Line):
     peer = await line.connect()
     peer.speak()
-    await line.clock.advance_us(SILENCE_US + S)
+    await line.clock.advance_us(SILENT_MICROPHONE_US + S)
     peer.lose()
     assert line.ending is None
     second = await line.connect()

@@ -117,13 +117,6 @@ def test_the_next_connection_goes_on_where_the_last_one_ended():
     assert hear(second, packets_of(tone(440, 20), sequence=9_000))[0].pts_us == 200_000
 
 
-def test_the_latest_packet_is_remembered():
-    microphone = Microphone(never_behind)
-    assert microphone.last_packet_us is None
-    hear(microphone, packets_of(tone(440, 100)), from_us=7_000_000)
-    assert microphone.last_packet_us == 7_080_000
-
-
 def test_five_minutes_of_a_bad_network_reach_the_ticks_without_growing_delay():
     rng = random.Random(5)
     packets = packets_of(tone(440, 1_000)) * 300
