@@ -56,18 +56,25 @@ function nameDevices() {
 /** @param {string} name @param {any} page */
 async function shoot(page, name) {
   await page.evaluate(() => document.activeElement?.blur());
-  await page.waitForTimeout(250);
   await page.screenshot({ path: join(IMAGES, `${name}.png`) });
   console.log(`docs/images/${name}.png`);
 }
 
-/** The default model: typed chat, and what it says of itself. */
+/** The default model: what it says of itself, or, where it is asked something, how it is writing the last answer. */
 async function withModel(browser, url, context, name, questions) {
   const page = await openPage(browser, url, { context });
-  for (const question of questions) {
+  for (const [i, question] of questions.entries()) {
     await type(page, question);
-    await page.locator('.entry[data-role="assistant"][data-status="done"]').nth(questions.indexOf(question)).waitFor({ timeout: 120_000 });
-    await page.waitForTimeout(1_500);
+    const isLast = i === questions.length - 1;
+    await page.waitForFunction(
+      ([nth, length]) => {
+        const answer = document.querySelectorAll('.entry[data-role="assistant"]')[nth];
+        return answer && (answer.dataset.status === 'done' || answer.textContent.length > length);
+      },
+      [i, isLast ? 260 : Infinity],
+      { polling: 20 },
+    );
+    if (!isLast) await page.waitForTimeout(3_000);
   }
   await shoot(page, name);
   await page.context().close();
@@ -101,7 +108,7 @@ const light = { colorScheme: 'light' };
 const dark = { colorScheme: 'dark' };
 if ('model'.includes(only)) {
   const server = await startServer(0, []);
-  await withModel(browser, server.url, { ...DESKTOP, ...light }, 'desktop-light', ['What is the capital of France?', 'Explain rain to a child in two sentences.']);
+  await withModel(browser, server.url, { ...DESKTOP, ...light }, 'desktop-light', ['What is the capital of France?', 'Write a short poem about a river.']);
   await withModel(browser, server.url, { ...PHONE, ...light }, 'phone-light', []);
   await server.stop();
 }

@@ -31,11 +31,16 @@ export class Welcome {
     this.#name.textContent = model.name;
     byId('mic-settings', HTMLElement).hidden = !model.hears;
     byId('camera-settings', HTMLElement).hidden = !model.sees;
-    byId('devices-note', HTMLElement).textContent =
-      model.hears ? 'Echo cancellation is on.' : `${model.name} does not hear, so it is given no microphone.`;
+    byId('devices-note', HTMLElement).textContent = aboutDevices(model);
     this.#start.hidden = !model.hears;
     this.#hint.textContent = model.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
   }
+}
+
+/** @param {Model} model */
+function aboutDevices({ name, hears, sees }) {
+  if (hears) return 'Echo cancellation is on.';
+  return sees ? `${name} does not hear, so it gets no microphone.` : `${name} neither hears nor sees, so it gets no devices.`;
 }
 
 /** @param {string} verb @param {boolean} can */
