@@ -73,11 +73,11 @@ inline void score(const AttendArgs& args, const float* q, int sections_, int num
   const auto* keys = static_cast<const typename Kv::Element*>(args.kv.k);
   const auto* values = static_cast<const typename Kv::Element*>(args.kv.v);
   for (int start = 0; start < num_keys; start += 16) {
-    prefetch(keys + int64_t(start + kKeysAhead) * args.d_head, 16 * sizeof(*keys) * args.d_head);
-    prefetch(values + int64_t(start) * args.d_head, 16 * sizeof(*keys) * args.d_head);
     F16 fours[kQueries][4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
+      prefetch(keys + int64_t(start + kKeysAhead + 4 * j) * args.d_head, 4 * sizeof(*keys) * args.d_head);
+      prefetch(values + int64_t(start + 4 * j) * args.d_head, 4 * sizeof(*keys) * args.d_head);
       F16 lanes[4][kQueries];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {

@@ -11,7 +11,7 @@ namespace {
 using namespace ow;
 
 constexpr int kMaxRows = 8;  // rows that share one unpacking; 8 accumulators and 8 weights fit the 32 registers
-constexpr int64_t kPrefetchBytes = 2048;
+constexpr int64_t kPrefetchBytes = 8192;
 
 inline __m512i doubled_plus_12() {  // by code: twice the E2M1 value, plus 12
   return _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
