@@ -122,10 +122,19 @@ class RtcClient:
 
     def cut(self) -> None:
         """From now on nothing comes through, either way."""
-        for transceiver in self.peer.getTransceivers()[:1]:
-            for protocol in transceiver.receiver.transport.transport._connection._protocols:
-                protocol.datagram_received = lambda data, address: None
-                protocol.transport = _DeafTransport(protocol.transport)
+        for protocol in self._protocols():
+            protocol.datagram_received = lambda data, address: None
+            protocol.transport = _DeafTransport(protocol.transport)
+
+    def mend(self) -> None:
+        """Everything comes through again, but for what was lost."""
+        for protocol in self._protocols():
+            del protocol.datagram_received
+            protocol.transport = protocol.transport.transport
+
+    def _protocols(self) -> list[Any]:
+        sound = next(t for t in self.peer.getTransceivers() if t.kind == "audio")
+        return list(sound.receiver.transport.transport._connection._protocols)
 
     async def close(self) -> None:
         await self.peer.close()
@@ -186,13 +195,13 @@ class _DeafTransport:
     """Loses what it is given."""
 
     def __init__(self, transport: Any) -> None:
-        self._transport = transport
+        self.transport = transport
 
     def sendto(self, data: bytes, address: Any) -> None:
         pass
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+        return getattr(self.transport, name)
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from realtime.session.session import Session
 from realtime.transports.webrtc.call import Call
 from realtime.transports.webrtc.microphone import Microphone
 from scripts.live_media import voiced_signal
+from streams.clock import SystemClock
 from streams.video import decode_data_url, decode_image
 from tests.realtime.transports.rtc_client import CALLS, RtcClient, rtc_client
 from tests.realtime.transports.sounds import tone
@@ -275,6 +276,23 @@ async def test_a_silent_client_is_given_up_after_the_grace(start_server: Callabl
         async with connect(f"ws://{server.address}/v1/realtime?call_id={client.call_id}") as websocket:
             client.cut()
             await asyncio.wait_for(websocket.wait_closed(), 20)
+
+
+async def test_a_network_that_comes_back_finds_the_call_ticking(start_server: Callable[..., Any]):
+    server = start_server(echo_server())
+    async with rtc_client(server.address) as client:
+        await client.call()
+        client.voice.say(tone(440, 300))
+        await client.receive_until("output_audio_buffer.stopped")
+        client.cut()
+        ticks = 'omniweave_ticks_total{kind="live"}'
+        enough = await metric(server.address, ticks) + 6  # one and a half seconds
+        while await metric(server.address, ticks) < enough:
+            await SystemClock().sleep_until_us(SystemClock().now_us() + 50_000)
+        client.mend()
+        client.voice.say(tone(660, 400))
+        await client.wait_for_sound(660)
+        await client.receive_until("output_audio_buffer.stopped")
 
 
 async def test_a_call_goes_on_over_a_new_connection_and_no_event_is_lost(
