@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"run_server: {error}", file=sys.stderr)
         return EXIT_USAGE
     configure_logging(config.log_level)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs inherit SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         with listener:
             engine = load(config.engine)

@@ -5,6 +5,7 @@ per medium feeds what is heard and seen, and typed lines become questions.
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
@@ -36,6 +37,7 @@ Feed: TypeAlias = Coroutine[None, None, None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
     try:
         return asyncio.run(run(options))
     except KeyboardInterrupt:
