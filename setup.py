@@ -24,18 +24,27 @@ X86_PATH_FLAGS = {
     "isa_avx2_vnni": [*AVX2, "-mavxvnni"],
     "isa_avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"],
 }
+ARM_PATH_FLAGS = {"isa_neon": ["-march=armv8.2-a+dotprod"]}
+
+
+def path_flags() -> dict[str, list[str]]:
+    """Extra flags of some sources on this machine. Sources for other machines compile to nothing."""
+    machine = platform.machine().lower()
+    if machine in {"x86_64", "amd64"}:
+        return PATH_FLAGS | X86_PATH_FLAGS
+    return PATH_FLAGS | (ARM_PATH_FLAGS if machine in {"aarch64", "arm64"} else {})
 
 
 class BuildNative(build_ext):
     """Compiles each source with its path's flags, then links them."""
 
     def build_extension(self, ext: Extension) -> None:
-        path_flags = PATH_FLAGS | (X86_PATH_FLAGS if platform.machine().lower() in {"x86_64", "amd64"} else {})
+        flags = path_flags()
         objects = []
         for source in ext.sources:
-            flags = path_flags.get(Path(source).stem, [])
+            extra = COMMON_FLAGS + flags.get(Path(source).stem, [])
             objects += self.compiler.compile(
-                [source], output_dir=self.build_temp, depends=ext.depends, extra_postargs=COMMON_FLAGS + flags
+                [source], output_dir=self.build_temp, depends=ext.depends, extra_postargs=extra
             )
         path = self.get_ext_fullpath(ext.name)
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ class Isa(Enum):
     AVX2 = "avx2"
     AVX2_VNNI = "avx2_vnni"
     AVX512 = "avx512"
+    NEON = "neon"
 
     @property
     def code(self) -> int:

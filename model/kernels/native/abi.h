@@ -14,7 +14,14 @@
 
 enum OwStatus { OW_OK = 0, OW_OUT_OF_MEMORY = 1, OW_UNSUPPORTED = 2, OW_BAD_ARGUMENT = 3 };
 
-enum OwIsa { OW_ISA_PORTABLE = 0, OW_ISA_AVX2 = 1, OW_ISA_AVX2_VNNI = 2, OW_ISA_AVX512 = 3, OW_NUM_ISAS = 4 };
+enum OwIsa {
+  OW_ISA_PORTABLE = 0,
+  OW_ISA_AVX2 = 1,
+  OW_ISA_AVX2_VNNI = 2,
+  OW_ISA_AVX512 = 3,
+  OW_ISA_NEON = 4,
+  OW_NUM_ISAS = 5
+};
 
 enum OwFormat { OW_NVFP4 = 0, OW_MXFP4 = 1 };
 

@@ -30,13 +30,28 @@ namespace {
 // mode, and results must not depend on which thread ran a task.
 class DefaultFloatMode {
  public:
-#if defined(__x86_64__)
-  DefaultFloatMode() : saved_(_mm_getcsr()) { _mm_setcsr(0x1F80); }
-  ~DefaultFloatMode() { _mm_setcsr(saved_); }
+  DefaultFloatMode() : saved_(get()) { set(kDefault); }
+  ~DefaultFloatMode() { set(saved_); }
 
  private:
-  unsigned saved_;
+#if defined(__x86_64__)
+  static constexpr unsigned kDefault = 0x1F80;  // MXCSR at reset: round to nearest, every exception masked
+  static uint64_t get() { return _mm_getcsr(); }
+  static void set(uint64_t mode) { _mm_setcsr(unsigned(mode)); }
+#elif defined(__aarch64__)
+  static constexpr uint64_t kDefault = 0;
+  static uint64_t get() {
+    uint64_t mode;
+    asm volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+  }
+  static void set(uint64_t mode) { asm volatile("msr fpcr, %0" ::"r"(mode)); }
+#else
+  static constexpr uint64_t kDefault = 0;
+  static uint64_t get() { return 0; }
+  static void set(uint64_t) {}
 #endif
+  uint64_t saved_;
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace ow {
@@ -24,6 +26,14 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+bool has_dot_product() {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) >> 20 & 1;  // HWCAP_ASIMDDP of the kernel's asm/hwcap.h
+#else
+  return true;  // every 64-bit Apple computer
+#endif
+}
 #endif
 
 }  // namespace
@@ -34,6 +44,8 @@ const Kernels* kernels_of(int isa) {
   if (isa == OW_ISA_AVX512 && has_avx512()) return &kAvx512Kernels;
   if (isa == OW_ISA_AVX2_VNNI && has_avx2() && has_avx_vnni()) return &kAvx2VnniKernels;
   if (isa == OW_ISA_AVX2 && has_avx2()) return &kAvx2Kernels;
+#elif defined(__aarch64__)
+  if (isa == OW_ISA_NEON && has_dot_product()) return &kNeonKernels;
 #endif
   return isa == OW_ISA_PORTABLE ? &kPortableKernels : nullptr;
 }
