@@ -10,8 +10,6 @@ from typing import Final
 
 import msgspec
 
-from realtime.downlink import CloseKind as CloseKind
-from realtime.downlink import Closing, Downlink
 from realtime.protocol import client_events as ce
 from realtime.protocol import server_events as ev
 from realtime.protocol.client_events import ClientEvent
@@ -26,6 +24,8 @@ from realtime.protocol.wire import decode_client_event
 from realtime.scheduler import Demand
 from realtime.session.context import Context
 from realtime.session.conversation import Conversation
+from realtime.session.downlink import CloseKind as CloseKind
+from realtime.session.downlink import Closing, Downlink
 from realtime.session.editing import Editor
 from realtime.session.listening import Listener
 from realtime.session.outbox import Outbox

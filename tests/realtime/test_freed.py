@@ -18,7 +18,6 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 
-from realtime.downlink import Downlink
 from realtime.echo import EchoEngine
 from realtime.limits import ConnectionPace
 from realtime.recording.recorder import SessionRecorder
@@ -26,6 +25,7 @@ from realtime.recording.thread import RecordingThread
 from realtime.recording.writer import RecordingWriter
 from realtime.server import Server
 from realtime.session.conversation import Conversation
+from realtime.session.downlink import Downlink
 from realtime.session.limits import SessionLimits
 from realtime.session.listening import Listener
 from realtime.session.outbox import Outbox
