@@ -4,9 +4,10 @@ from typing import Final
 
 CONNECT_TIMEOUT_US: Final = 30_000_000  # from the answer to an open connection
 # A client that was silent for so long and then closes was in trouble and may come back. A microphone sends a packet
-# every 20 ms; without one, browsers that are connected send a check every 2.5 to 6 s.
+# every 20 ms; without one, Chromium sends a check every 2.5 s. Others may send one in 6 s only, and are then waited for
+# although they hung up, which does no harm.
 SILENT_MICROPHONE_US: Final = 1_500_000
-SILENT_CLIENT_US: Final = 6_500_000
+SILENT_CLIENT_US: Final = 3_500_000
 MICROPHONE_PAUSE_US: Final = 1_000_000  # a microphone that sent nothing for so long, while its client did, is off
 
 
