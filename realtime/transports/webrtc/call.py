@@ -74,6 +74,7 @@ class Call:
         self._next_peer: Peer | None = None  # one that is about to take over
         self._retiring: set[asyncio.Task[None]] = set()
         self._is_over = False
+        self._is_deaf = False
         self._lifeline = Lifeline(self._clock.now_us(), round(setting.grace_s * 1e6))
         self._playback = Playback(session)
         self._microphone = Microphone(lambda: session.unheard_samples)
@@ -174,8 +175,12 @@ class Call:
     def _hear(self, chunk: AudioChunk) -> None:
         try:
             self.session.hear(chunk)
-        except ProtocolError as error:
-            logger.warning("call %s: %s", self.id, error)  # two minutes behind: the engine does not keep up
+        except ProtocolError as error:  # two minutes behind: the engine does not keep up
+            if not self._is_deaf:
+                logger.warning("call %s: %s", self.id, error)
+            self._is_deaf = True
+        else:
+            self._is_deaf = False
 
     def see(self, peer: Peer, rgb: Pixels) -> None:
         if peer is self._peer and self.session.closing is None:
