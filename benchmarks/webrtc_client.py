@@ -56,7 +56,8 @@ class Client:
         offer = await self._peer.createOffer()
         await self._peer.setLocalDescription(offer)
         response = await self._http.post(CALLS, content=offer.sdp, headers={"Content-Type": "application/sdp"})
-        response.raise_for_status()
+        if response.status_code != 201:
+            raise RuntimeError(f"the server refused: {response.text}")
         self._location = response.headers["location"]
         sound = next(media for media in self._peer.getTransceivers() if media.kind == "audio")
         tap_sound(sound.receiver, self._hear)
