@@ -140,7 +140,7 @@ async function begin() {
   try {
     await next.connect();
     recorder.begin();
-    return true;
+    return !isOver(); // it may have been ended meanwhile
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error));
     if (error instanceof ServerRefused && error.needsKey) askForKey();
@@ -156,6 +156,7 @@ function showPhase(from, now) {
   const wasAway = AWAY.some((one) => one === phase.dataset.phase);
   phase.dataset.phase = now;
   phaseText.textContent = PHASE_WORDS[now];
+  welcome.follow(now);
   if (wasAway || AWAY.includes(now)) announce(PHASE_WORDS[now]);
   endButton.hidden = OVER.includes(now);
   const isBusy = BUSY.includes(now);

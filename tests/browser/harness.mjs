@@ -36,7 +36,7 @@ export async function startServer(port = 0, flags = ['--engine', 'echo']) {
   const url = await new Promise((resolve, reject) => {
     child.stdout.on('data', (data) => {
       told += data;
-      const found = told.match(/open +(http:\S+)/);
+      const found = told.match(/open +(https?:\S+)/);
       if (found) resolve(found[1]);
     });
     child.on('exit', () => reject(new Error(`the server did not start:\n${told}`)));

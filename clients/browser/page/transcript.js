@@ -7,6 +7,7 @@ import { icon, make } from './dom.js';
 
 const SPEAKERS = { user: 'You: ', assistant: 'Agent: ', notice: '' };
 const ENDINGS = { streaming: '', done: '', interrupted: 'Interrupted', failed: 'Failed' };
+const MAX_ITEMS = 500; // on the page; what scrolled past is in the recording, if there is one
 const NEAR_PX = 80; // scrolled away by less counts as at the end
 
 export class Transcript {
@@ -88,6 +89,8 @@ export class Transcript {
     item.append(make('p', 'entry-note'), make('div', 'pictures'), make('p', 'entry-end'));
     this.#items.set(entry.id, item);
     this.#list.append(item);
+    if (this.#list.childElementCount > MAX_ITEMS) this.#list.firstElementChild?.remove();
+    if (this.#items.size > MAX_ITEMS) this.#items.delete(this.#items.keys().next().value ?? '');
     return item;
   }
 

@@ -5,7 +5,12 @@ import { byId, make } from './dom.js';
 
 /** @typedef {import('../sdk/types.js').Model} Model */
 
+/** @type {Partial<Record<import('../sdk/types.js').Phase, string>>} */
+const HINTS = { listening: 'Say something.', ready: 'Say or type something.' };
+
 export class Welcome {
+  /** @type {Model | null} */
+  #model = null;
   #frame = byId('welcome', HTMLElement);
   #words = byId('model-words', HTMLElement);
   #abilities = byId('abilities', HTMLElement);
@@ -32,8 +37,21 @@ export class Welcome {
     byId('mic-settings', HTMLElement).hidden = !model.hears;
     byId('camera-settings', HTMLElement).hidden = !model.sees;
     byId('devices-note', HTMLElement).textContent = aboutDevices(model);
-    this.#start.hidden = !model.hears;
-    this.#hint.textContent = model.hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
+    this.#model = model;
+    this.follow('idle');
+  }
+
+  /**
+   * What can be done next.
+   *
+   * @param {import('../sdk/types.js').Phase} phase
+   */
+  follow(phase) {
+    const hears = this.#model?.hears ?? false;
+    const isOver = phase === 'idle' || phase === 'ended';
+    this.#start.hidden = !(isOver && hears);
+    const begin = hears ? 'or type below; no microphone is needed for that' : 'Type below to begin.';
+    this.#hint.textContent = isOver ? begin : (HINTS[phase] ?? '');
   }
 }
 

@@ -23,6 +23,8 @@ export const NO_TRANSCRIPT = 'Spoken. This model does not write down what it hea
 export const SPOKEN = 'Spoken.'; // once that was said
 export const NO_WORDS = 'Sound without words.';
 
+const MAX_ENTRIES = 500; // a session has no end; what is shown of it has
+
 export class Conversation {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
@@ -199,6 +201,7 @@ export class Conversation {
     /** @type {Entry} */
     const entry = { via: 'typed', status: 'streaming', text: '', note: '', pictures: [], responseId: null, ...given };
     this.#entries.set(entry.id, entry);
+    if (this.#entries.size > MAX_ENTRIES) this.#forget(this.entries[0].id);
     return entry;
   }
 
@@ -218,9 +221,14 @@ export class Conversation {
    */
   #remove(id) {
     const removed = this.#change(id, { text: '', note: '', pictures: [], status: 'done' });
+    this.#forget(id);
+    return removed;
+  }
+
+  /** @param {string} id */
+  #forget(id) {
     this.#entries.delete(id);
     this.#parts.delete(id);
-    return removed;
   }
 }
 

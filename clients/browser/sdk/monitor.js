@@ -46,6 +46,7 @@ export class Monitor extends Emitter {
     session.on('sent', (event) => this.#noteSent(event));
     session.on('received', (event) => this.#noteReceived(event));
     session.on('asked', (question) => this.#noteAsked(question));
+    session.on('listening', (isListening) => (this.timeline.isListening = isListening));
     session.on('interrupted', () => this.latency.cancel());
     session.on('output', (stream) => void this.watch('output', stream));
   }
@@ -59,7 +60,6 @@ export class Monitor extends Emitter {
   async watch(side, stream) {
     this.#detach[side]?.();
     this.#detach[side] = null;
-    if (side === 'input') this.timeline.isListening = stream !== null;
     if (stream === null) return;
     this.#context ??= new AudioContext();
     const hear = side === 'input' ? this.hearInput.bind(this) : this.hearOutput.bind(this);

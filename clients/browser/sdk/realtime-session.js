@@ -28,6 +28,8 @@ import { openWebSocket } from './websocket-transport.js';
 
 /** @typedef {import('./types.js').SessionOptions} SessionOptions */
 
+const MAX_PLAYABLE = 64; // items whose sound may still wait to be heard
+const HANGING_UP = 'You ended the session.';
 const HARMLESS = ['response_cancel_not_active', 'item_create_duplicate_item_id']; // we were late, that is all
 
 /** @extends {Emitter<import('./types.js').SessionEvents>} */
@@ -40,6 +42,7 @@ export class RealtimeSession extends Emitter {
   /** @type {Phase} */
   phase = 'idle';
   #options;
+  #isClosed = false;
   /** @type {Connection | null} */
   #connection = null;
   /** @type {MediaStreamTrack | null} */
@@ -75,7 +78,7 @@ export class RealtimeSession extends Emitter {
 
   /** Why the session ended, as a sentence. */
   get endReason() {
-    return this.#connection?.endReason ?? '';
+    return this.#connection?.endReason ?? (this.phase === 'ended' ? HANGING_UP : '');
   }
 
   /** Connect and configure. Rejects with an `Error` whose message is a sentence. */
@@ -89,10 +92,14 @@ export class RealtimeSession extends Emitter {
       this.#enter('idle');
       throw error;
     }
+    if (this.#isClosed) return;
     const openers = this.#options.openers ?? { webrtc: openWebRtc, websocket: openWebSocket };
     const connection = new Connection({ url, apiKey, audible: this.model?.speaks ?? true, kinds: this.#kinds(), openers });
     this.#connection = connection;
-    connection.on('state', () => this.#update());
+    connection.on('state', (state) => {
+      if (state === 'ended') this.#tell(this.conversation.interruptAll());
+      this.#update();
+    });
     connection.on('opened', ({ transport, how }) => this.#begin(transport, how));
     connection.on('event', (event) => this.#receive(event));
     connection.on('playing', (playing) => this.#update({ playing }));
@@ -101,7 +108,9 @@ export class RealtimeSession extends Emitter {
 
   /** Hang up. */
   close() {
-    this.#connection?.close('You ended the session.');
+    this.#isClosed = true;
+    if (this.#connection === null) this.#enter('ended');
+    else this.#connection.close(HANGING_UP);
   }
 
   // --- what the user does -------------------------------------------------------------------------------------------
@@ -235,7 +244,7 @@ export class RealtimeSession extends Emitter {
         this.#update({ writing: true });
         break;
       case 'response.content_part.added':
-        if (event.part.type === 'audio') this.#soundIndex.set(event.item_id, event.content_index);
+        if (event.part.type === 'audio') this.#noteSound(event.item_id, event.content_index);
         break;
       case 'response.done':
         this.#finish(event.response.id);
@@ -280,6 +289,12 @@ export class RealtimeSession extends Emitter {
     if (question !== null) this.emit('asked', question);
   }
 
+  /** @param {string} itemId @param {number} contentIndex */
+  #noteSound(itemId, contentIndex) {
+    this.#soundIndex.set(itemId, contentIndex);
+    if (this.#soundIndex.size > MAX_PLAYABLE) this.#soundIndex.delete(this.#soundIndex.keys().next().value ?? '');
+  }
+
   /** Stop playing, and tell the server how much was heard. */
   async #silence() {
     const played = await this.#connection?.transport?.stopOutput();
@@ -294,6 +309,7 @@ export class RealtimeSession extends Emitter {
   /** Open or close the microphone, as the way of taking turns wants it. */
   #listen() {
     if (this.#microphone !== null) this.#microphone.enabled = this.turnTaking === 'hands-free' || this.#button.isDown;
+    this.emit('listening', this.#microphone?.enabled ?? false);
     this.#update();
   }
 

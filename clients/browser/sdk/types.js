@@ -106,6 +106,7 @@
  * @typedef {object} SessionEvents
  * @property {Phase} phase
  * @property {import('./conversation.js').Entry[]} entries  that changed; one without content was removed
+ * @property {boolean} listening          whether the microphone is open and turned up, from now on
  * @property {MediaStream | null} output    the agent's voice from now on, to be played
  * @property {RealtimeEvent} sent
  * @property {RealtimeEvent} received

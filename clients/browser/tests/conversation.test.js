@@ -145,6 +145,12 @@ test('what a new session is told are the words of both sides, in order', () => {
   ]);
 });
 
+test('a conversation without end keeps its latest entries', () => {
+  const conversation = new Conversation();
+  for (let i = 0; i < 2_000; i++) conversation.addTyped(`u${i}`, String(i));
+  assert.deepEqual([conversation.entries.length, conversation.entries.at(-1)?.text], [500, '1999']);
+});
+
 test('the phase is what matters most', () => {
   const quiet = { connection: /** @type {const} */ ('open'), listening: false, waiting: false, responding: false, writing: false, playing: false };
   assert.equal(phaseOf(quiet), 'ready');

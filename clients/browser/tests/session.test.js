@@ -206,10 +206,21 @@ test('an event that is sent again after resuming counts once', async () => {
   assert.equal(session.conversation.entries[0].text, 'once');
 });
 
-test('hanging up ends it', async () => {
+test('hanging up ends it, and what was being said', async () => {
   const { session, transport } = await connected();
+  transport.emit('event', { type: 'input_audio_buffer.speech_started', item_id: 'u1' });
   session.close();
   assert.deepEqual([transport.closed, session.phase, session.endReason], [true, 'ended', 'You ended the session.']);
+  assert.equal(session.conversation.entries[0].status, 'interrupted');
+});
+
+test('hanging up before it is connected leaves nothing open', async () => {
+  const openers = new Openers([new FakeTransport()]);
+  const session = new RealtimeSession({ url: 'http://x', openers });
+  const connecting = session.connect();
+  session.close();
+  await connecting;
+  assert.deepEqual([session.phase, session.endReason, openers.asked], ['ended', 'You ended the session.', []]);
 });
 
 test('a model that only reads and writes needs no WebRTC', async () => {
