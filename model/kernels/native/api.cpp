@@ -71,7 +71,7 @@ void ow_pool_destroy(OwPool* pool) { delete pool; }
 uint64_t ow_pool_read(OwPool* pool, const uint64_t* words, int64_t num_words) {
   constexpr int64_t kPart = 1 << 13;  // 64 KiB
   std::atomic<uint64_t> total{0};
-  std::lock_guard<std::mutex> lock(pool->pool.callers());
+  const ow::Pool::Operation operation(pool->pool);
   pool->pool.run((num_words + kPart - 1) / kPart, [&](int64_t part, int) {
     uint64_t sums[64] = {};  // as many independent chains as hide the latency of additions
     const uint64_t *p = words + part * kPart, *end = words + std::min(num_words, (part + 1) * kPart);

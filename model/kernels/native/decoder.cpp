@@ -66,7 +66,7 @@ bool Decoder::forward(const OwRows& rows) {
   for (int64_t n = 0; n < rows.num_rows; ++n)
     if (rows.slot[n] < 0 || rows.slot[n] >= cache_.num_slots || rows.index[n] < 0 || rows.index[n] >= cache_.capacity)
       return false;
-  std::lock_guard<std::mutex> lock(pool_.callers());
+  const Pool::Operation operation(pool_);
   const int64_t width = config_.d_model, half = config_.d_head / 2;
   for (int64_t n = 0; n < rows.num_rows; n += kBatchRows)
     forward_batch({rows.x + n * width, rows.slot + n, rows.index + n, rows.cos + n * half, rows.sin + n * half,

@@ -25,7 +25,7 @@ Linear::Linear(const OwFp4& weight, int activation, const Kernels& kernels, Pool
       activations_(kernels, activation, kBatchRows, weight.in) {}
 
 void Linear::forward(const float* x, int64_t num_rows, float* y) {
-  std::lock_guard<std::mutex> lock(pool_.callers());
+  const Pool::Operation operation(pool_);
   for (int64_t row = 0; row < num_rows; row += kBatchRows)
     forward_batch(x + row * matrix_.num_ins(), std::min(kBatchRows, num_rows - row), y + row * num_outs_);
 }

@@ -1,7 +1,10 @@
 #include "pool.h"
 
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #if defined(__linux__)
 #include <pthread.h>
@@ -15,6 +18,19 @@ namespace {
 
 // About 100 us of pauses on current CPUs: longer than the serial parts of a step, shorter than anyone would notice.
 constexpr int kSpins = 4000;
+
+// Time lost in one operation, to preemption and to waiting for preempted helpers, that counts as crowding: about a
+// third of a scheduling slice, and a share that shows. Then how long to run alone, at first and at most.
+constexpr Nanoseconds kCrowded = std::chrono::milliseconds(1);
+constexpr int kCrowdedShare = 5;
+constexpr Nanoseconds kAloneAtFirst = std::chrono::milliseconds(10);
+constexpr Nanoseconds kAloneAtMost = std::chrono::milliseconds(640);
+
+Nanoseconds read_clock(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return std::chrono::seconds(t.tv_sec) + Nanoseconds(t.tv_nsec);
+}
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -66,7 +82,7 @@ Pool::~Pool() {
 }
 
 void Pool::run_all(int64_t num_tasks, Call call, const void* task) {
-  if (num_tasks <= 1 || workers_.empty() || getpid() != owner_) {
+  if (num_tasks <= 1 || alone_) {
     for (int64_t i = 0; i < num_tasks; ++i) call(task, i, 0);
     return;
   }
@@ -82,9 +98,38 @@ void Pool::run_all(int64_t num_tasks, Call call, const void* task) {
   }
   while (claim_and_run(0)) {
   }
-  for (int spins = 0; num_done_.load(std::memory_order_acquire) != num_tasks; ++spins) {
+  wait_for(num_tasks);
+}
+
+void Pool::wait_for(int64_t num_tasks) {
+  const auto all_done = [&] { return num_done_.load(std::memory_order_acquire) == num_tasks; };
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (all_done()) return;
     pause();
-    if (spins > kSpins) sched_yield();
+  }
+  const Nanoseconds start = read_clock(CLOCK_MONOTONIC);
+  while (!all_done()) sched_yield();
+  waited_ += read_clock(CLOCK_MONOTONIC) - start;
+}
+
+Pool::Operation::Operation(Pool& pool)
+    : pool_(pool),
+      lock_(pool.callers_),
+      start_(read_clock(CLOCK_MONOTONIC)),
+      cpu_start_(read_clock(CLOCK_THREAD_CPUTIME_ID)) {
+  pool.waited_ = Nanoseconds(0);
+  pool.alone_ = pool.workers_.empty() || getpid() != pool.owner_ || start_ < pool.alone_until_;
+}
+
+Pool::Operation::~Operation() {
+  if (pool_.alone_) return;
+  const Nanoseconds now = read_clock(CLOCK_MONOTONIC), elapsed = now - start_;
+  const Nanoseconds lost = elapsed - (read_clock(CLOCK_THREAD_CPUTIME_ID) - cpu_start_) + pool_.waited_;
+  if (lost > kCrowded && lost * kCrowdedShare > elapsed) {
+    pool_.alone_for_ = std::min(std::max(pool_.alone_for_ * 2, kAloneAtFirst), kAloneAtMost);
+    pool_.alone_until_ = now + pool_.alone_for_;
+  } else if (now > pool_.alone_until_ + pool_.alone_for_) {  // helped for as long as it last ran alone
+    pool_.alone_for_ = Nanoseconds(0);
   }
 }
 

@@ -1,6 +1,8 @@
 """The native kernels against plain torch, every path of this CPU against the portable one, and rows against company."""
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -137,6 +139,26 @@ def test_what_is_not_finite_spoils_its_own_row_only(pool, isa, bad):
     spoiled = linear(x)
     assert not spoiled[1].isfinite().any()
     assert torch.equal(spoiled[[0, 2]], clean[[0, 2]])
+
+
+def test_callers_of_one_pool_take_turns(pool):
+    linear = NativeLinear(random_packed(256, 256, Fp4Format.NVFP4), pool)
+    rows = [random_rows(4, 256, seed) for seed in range(8)]
+    expected = [linear(x) for x in rows]
+    with ThreadPoolExecutor(4) as executor:
+        for _ in range(20):
+            assert all(torch.equal(a, b) for a, b in zip(executor.map(linear, rows), expected, strict=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_computes_alone(pool):
+    linear, x = NativeLinear(random_packed(256, 64, Fp4Format.NVFP4), pool), random_rows(3, 64)
+    expected = linear(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(linear(x), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_zeros_and_tiny_values_give_zero(pool):
