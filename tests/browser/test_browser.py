@@ -1,5 +1,6 @@
 """The page and the stock JavaScript client in a real Chromium, run by node against `run_server.py --engine echo`.
 
+Run on request: `pytest -m browser`. They speak and listen in real time, so they need a machine that keeps up.
 Two files run at a time: they mostly wait for somebody to finish speaking.
 """
 
@@ -21,6 +22,7 @@ AT_A_TIME = 2
 TIMEOUT_S = 300
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium, or name one in $CHROMIUM"),
     pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed"),
     pytest.mark.skipif(
