@@ -242,7 +242,7 @@ def _raise_for(status: int) -> None:
     if status == _OUT_OF_MEMORY:
         raise MemoryError("the native library ran out of memory")
     if status == _BAD_ARGUMENT:
-        raise ValueError("a row's slot or index lies outside the cache")
+        raise ValueError("a row's slot or index lies outside the cache, or a slot's rows are not in increasing index")
     assert status == 0, f"unknown native status {status}"
 
 

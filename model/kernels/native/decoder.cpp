@@ -63,9 +63,11 @@ Decoder::Decoder(const OwDecoderConfig& config, const OwLayer* layers, const flo
 }
 
 bool Decoder::forward(const OwRows& rows) {
-  for (int64_t n = 0; n < rows.num_rows; ++n)
-    if (rows.slot[n] < 0 || rows.slot[n] >= cache_.num_slots || rows.index[n] < 0 || rows.index[n] >= cache_.capacity)
-      return false;
+  for (int64_t n = 0; n < rows.num_rows; ++n) {
+    if (rows.slot[n] < 0 || rows.slot[n] >= cache_.num_slots) return false;
+    if (rows.index[n] < 0 || rows.index[n] >= cache_.capacity) return false;
+    if (n > 0 && rows.slot[n] == rows.slot[n - 1] && rows.index[n] <= rows.index[n - 1]) return false;
+  }
   const Pool::Operation operation(pool_);
   const int64_t width = config_.d_model, half = config_.d_head / 2;
   for (int64_t n = 0; n < rows.num_rows; n += kBatchRows)

@@ -12,7 +12,8 @@ class Decoder {
   Decoder(const OwDecoderConfig& config, const OwLayer* layers, const float* final_norm, const OwCache& cache,
           const Kernels& kernels, Pool& pool);
 
-  // False where a slot or index lies outside the cache; nothing is changed then.
+  // False where a slot or index lies outside the cache, or a slot's rows do not come in increasing index; nothing is
+  // changed then.
   bool forward(const OwRows& rows);
 
  private:

@@ -360,12 +360,15 @@ def test_a_session_gone_wrong_leaves_the_others_unchanged(pool):
     assert spoiled[2:].isnan().all()
 
 
-def test_rows_outside_the_cache_are_refused(pool):
+def test_rows_outside_the_cache_or_out_of_order_are_refused(pool):
     runner = Runner(random_setup(SMALL), pool, capacity=8)
     with pytest.raises(ValueError, match="outside the cache"):
         runner.run((0, 8, random_rows(1, SMALL.d_model)))
     with pytest.raises(ValueError, match="outside the cache"):
         runner.run((3, 0, random_rows(1, SMALL.d_model)))
+    x, place = random_rows(2, SMALL.d_model), torch.tensor([3, 2])
+    with pytest.raises(ValueError, match="increasing"):
+        runner.decoder.forward(x, torch.zeros(2), place, *rotary_table(place, SMALL.d_head, SMALL.rope_theta))
     assert not runner.cache.k.any()
 
 
