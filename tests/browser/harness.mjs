@@ -187,11 +187,17 @@ export async function onPage(browser, url, { mayComplain = false, ...given }, us
       said: document.getElementById('log').innerText,
       events: window.receivedEvents.map((event) => event.type).join(' '),
     })).catch(() => 'a page that does not answer');
-    error.message += `\nThe page: ${JSON.stringify(seen, null, 1)}\nIt complained: ${page.complaints.join('\n')}`;
-    throw error;
+    const state = `The page: ${JSON.stringify(seen, null, 1)}\nIt complained: ${page.complaints.join('\n')}`;
+    throw new Error(`${error.message}\n${state}`, { cause: error });
   } finally {
-    await page.context().close();
+    await hangUp(page);
   }
+}
+
+/** Close the page as leaving it does; Chromium closes one too abruptly for its call to be hung up. */
+export async function hangUp(page) {
+  await page.evaluate(() => dispatchEvent(new Event('pagehide'))).catch(() => {});
+  await page.context().close();
 }
 
 /** Runs in the page: keeps every event that a server sends, whichever way it comes. */

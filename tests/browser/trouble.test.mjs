@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import {
-  eventOf, heard, launch, listen, onPage, speech, startServer, type, typesOf, waitForAnswer, waitForPhase, waitForSound, wavFile,
+  eventOf, hangUp, heard, launch, listen, onPage, speech, startServer, type, typesOf, waitForAnswer, waitForPhase, waitForSound, wavFile,
 } from './harness.mjs';
 import { Network } from './relay.mjs';
 
@@ -140,7 +140,7 @@ for (const transport of ['websocket', 'webrtc']) {
       await page.locator('#model-words', { hasText: 'runs here' }).waitFor();
       await type(page, 'Let me in');
       await waitForAnswer(page, 'You said: Let me in');
-      await page.context().close();
+      await hangUp(page);
     } finally {
       await locked.stop();
     }
