@@ -15,6 +15,7 @@ from model.kernels.native import NativePool
 
 Work = Callable[[], object]
 BANDWIDTH_BYTES = 512 << 20  # many times any cache of the machines this is meant for
+SETTLE_SECONDS = 0.03  # OpenMP's threads spin for milliseconds after their work, on cores that the next rival needs
 
 
 def seconds_of(work: Work) -> float:
@@ -29,6 +30,8 @@ def take_turns(works: dict[str, Work], rounds: int, calls_a_round: int = 1) -> d
     times: dict[str, list[float]] = {name: [] for name in works}
     for round_index in range(rounds + 1):
         for name, work in works.items():
+            time.sleep(SETTLE_SECONDS)
+            work()
             elapsed = median(seconds_of(work) for _ in range(calls_a_round))
             if round_index > 0:
                 times[name].append(elapsed)
