@@ -1,67 +1,87 @@
 """Audio encoder: one 250 ms frame of 24 kHz sound to a few feature vectors of the decoder's width.
 
-Causal convolutions make 12 latents of a frame's 6,000 samples; a transformer sees the whole frame and a bounded number
-of earlier ones; learned pooling and one projection make the vectors. `encode_frame` is what a live session uses: state
+A causal front end makes 12 latents of a frame's 6,000 samples; a transformer sees the whole frame and a bounded number
+of earlier ones; pooling and one projection make the vectors. `encode_frame` is what a live session uses: state
 in, state out, every session computed alone, constant memory however long it lasts. `encode` takes whole recordings
 through the same path, bit for bit. `forward` trains: whole sequences at once, equal up to rounding.
 
-Plan and sizes after wav2vec 2.0 (arXiv 2006.11477, section 4.2), made causal.
+Plan and sizes after wav2vec 2.0 (arXiv 2006.11477, section 4.2) and Whisper (arXiv 2212.04356), made causal.
 
 Shapes: B sessions, T samples, F frames, N latents of a frame, P positions handed to the decoder for a frame, L latents
 in sight, H heads, E width of a head, D width.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from model.encoders.audio_front import MelFront, WaveFront, build_front
 from model.encoders.transformer import AttentionPool, EncoderBlock, rope_angles, rotate
-from model.tokenizers.streaming import CausalConv1d, Chain, Streaming, StreamState, step_rows
+from model.tokenizers.streaming import Streaming, StreamState, step_rows
 from streams.types import SAMPLES_PER_TICK
+
+
+class Pooling(StrEnum):
+    """How a frame's latents become its positions: learned queries gather them all, or neighbours are stacked."""
+
+    ATTENTION = "attention"
+    STACK = "stack"
 
 
 @dataclass(frozen=True, slots=True)
 class AudioEncoderConfig:
     """`context_frames` is how many earlier frames each layer looks back; `positions_per_frame` what a tick costs.
 
-    The front end has one convolution of two strides' length per entry of `strides`, then one of `closing_kernel`.
+    One of the two front ends is given.
     """
 
-    channels: tuple[int, ...]
-    closing_kernel: int
     width: int
     num_layers: int
     num_heads: int
     context_frames: int
     positions_per_frame: int
     d_out: int
-    strides: tuple[int, ...] = (5, 4, 5, 5)  # 48 latents a second; wav2vec 2.0 has 49
+    pooling: Pooling = Pooling.ATTENTION
+    wave: WaveFront | None = None
+    mel: MelFront | None = None
 
     def __post_init__(self) -> None:
-        if not self.strides or len(self.strides) != len(self.channels):
-            raise ValueError(f"one width for each stride: strides {self.strides}, channels {self.channels}")
-        if min(self.closing_kernel, self.width, self.num_layers, self.num_heads, *self.channels, *self.strides) < 1:
+        if (self.wave is None) == (self.mel is None):
+            raise ValueError(f"one front end is needed, wave or mel: {self}")
+        if min(self.width, self.num_layers, self.num_heads) < 1:
             raise ValueError(f"sizes must be positive: {self}")
         if min(self.context_frames, self.positions_per_frame, self.d_out) < 1:
             raise ValueError(f"sizes must be positive: {self}")
-        if SAMPLES_PER_TICK % math.prod(self.strides):
-            raise ValueError(f"strides {self.strides} do not divide a frame of {SAMPLES_PER_TICK} samples")
         if self.width % (2 * self.num_heads):
             raise ValueError(f"{self.num_heads} heads of even width do not divide a width of {self.width}")
+        if self.pooling is Pooling.STACK and self.latents_per_frame % self.positions_per_frame:
+            raise ValueError(
+                f"{self.latents_per_frame} latents do not stack into {self.positions_per_frame} positions a frame"
+            )
+
+    @property
+    def front(self) -> WaveFront | MelFront:
+        front = self.wave or self.mel
+        assert front is not None, "checked when built"
+        return front
 
     @property
     def latents_per_frame(self) -> int:
-        return SAMPLES_PER_TICK // math.prod(self.strides)
+        return self.front.latents_per_frame
+
+    @property
+    def latents_per_position(self) -> int:
+        """Of stacking."""
+        return self.latents_per_frame // self.positions_per_frame
 
 
 def seed_audio_encoder(d_out: int) -> AudioEncoderConfig:
     """About 50 million parameters of convolutions and 300 million of transformer; looks back 8 s a layer."""
     return AudioEncoderConfig(
-        channels=(256, 512, 1024, 2048),
-        closing_kernel=11,
+        wave=WaveFront(channels=(256, 512, 1024, 2048), closing_kernel=11),
         width=1024,
         num_layers=24,
         num_heads=16,
@@ -71,25 +91,29 @@ def seed_audio_encoder(d_out: int) -> AudioEncoderConfig:
     )
 
 
-def small_audio_encoder(d_out: int) -> AudioEncoderConfig:
-    """A few milliseconds a frame on a CPU; looks back 2 s a layer."""
+def whisper_tiny_encoder(d_out: int) -> AudioEncoderConfig:
+    """The shape of Whisper tiny's encoder, so as to start from its weights; 3 positions a tick, 4 s back a layer."""
     return AudioEncoderConfig(
-        channels=(32, 64, 128, 256),
-        closing_kernel=3,
-        width=256,
-        num_layers=6,
-        num_heads=4,
-        context_frames=8,
-        positions_per_frame=2,
+        mel=MelFront(),
+        width=384,
+        num_layers=4,
+        num_heads=6,
+        context_frames=16,
+        positions_per_frame=3,
         d_out=d_out,
+        pooling=Pooling.STACK,
     )
+
+
+def whisper_base_encoder(d_out: int) -> AudioEncoderConfig:
+    """Likewise for Whisper base: 20 million parameters."""
+    return replace(whisper_tiny_encoder(d_out), width=512, num_layers=6, num_heads=8)
 
 
 def tiny_audio_encoder(d_out: int) -> AudioEncoderConfig:
     """For tests: a context short enough to slide out of."""
     return AudioEncoderConfig(
-        channels=(4, 4, 8, 8),
-        closing_kernel=3,
+        wave=WaveFront(channels=(4, 4, 8, 8), closing_kernel=3),
         width=16,
         num_layers=2,
         num_heads=2,
@@ -99,37 +123,20 @@ def tiny_audio_encoder(d_out: int) -> AudioEncoderConfig:
     )
 
 
-class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each moment, so that nothing looks along time, then GELU."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x_BCT: torch.Tensor) -> torch.Tensor:
-        return F.gelu(self.norm(x_BCT.transpose(1, 2)).transpose(1, 2))
-
-
 class AudioEncoder(Streaming):
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        parts: list[nn.Module] = []
-        channels = 1
-        for stride, next_channels in zip(config.strides, config.channels, strict=True):
-            parts += [
-                CausalConv1d(channels, next_channels, 2 * stride, stride, weight_normed=False),
-                ChannelNorm(next_channels),
-            ]
-            channels = next_channels
-        parts.append(CausalConv1d(channels, config.width, config.closing_kernel, weight_normed=False))
-        self.front = Chain(*parts)
+        self.front = build_front(config.front, config.width)
         self.blocks = nn.ModuleList(
             EncoderBlock(config.width, config.num_heads, 4 * config.width) for _ in range(config.num_layers)
         )
-        self.pool = AttentionPool(config.width, config.num_heads, config.positions_per_frame)
         self.norm = nn.LayerNorm(config.width)
-        self.projection = nn.Linear(config.width, config.d_out, bias=False)
+        if config.pooling is Pooling.ATTENTION:
+            self.pool = AttentionPool(config.width, config.num_heads, config.positions_per_frame)
+            self.projection = nn.Linear(config.width, config.d_out, bias=False)
+        else:
+            self.projection = nn.Linear(config.latents_per_position * config.width, config.d_out, bias=False)
 
     def initial_state(self, batch: int) -> StreamState:
         """(front end, number of frames in sight [B], then keys and values [B, H, L, E] of each layer)."""
@@ -178,6 +185,8 @@ class AudioEncoder(Streaming):
         return mask_BFG.repeat_interleave(num_latents, 1).repeat_interleave(num_latents, 2)[:, None]
 
     def _features(self, x_BTD: torch.Tensor, num_frames: int) -> torch.Tensor:
+        if self.config.pooling is Pooling.STACK:
+            return self.projection(self.norm(x_BTD).unflatten(1, (-1, self.config.latents_per_position)).flatten(2))
         frames_FND = x_BTD.unflatten(1, (num_frames, -1)).flatten(0, 1)
         features_FPD = self.projection(self.norm(self.pool(frames_FND)))
         return features_FPD.unflatten(0, (-1, num_frames)).flatten(1, 2)

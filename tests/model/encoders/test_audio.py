@@ -3,17 +3,27 @@ import dataclasses
 import pytest
 import torch
 
-from model.encoders.audio import AudioEncoder, seed_audio_encoder, small_audio_encoder, tiny_audio_encoder
+from model.encoders.audio import (
+    AudioEncoder,
+    AudioEncoderConfig,
+    Pooling,
+    seed_audio_encoder,
+    tiny_audio_encoder,
+    whisper_base_encoder,
+    whisper_tiny_encoder,
+)
+from model.encoders.audio_front import MelFront, WaveFront
 from model.init import init_weights
 from model.tokenizers.streaming import reset_row
 from streams.types import SAMPLES_PER_TICK
 
 CONFIG = dataclasses.replace(tiny_audio_encoder(d_out=24), positions_per_frame=2)
+MEL_CONFIG = dataclasses.replace(CONFIG, wave=None, mel=MelFront(bands=8), pooling=Pooling.STACK)
 
 
-@pytest.fixture(scope="module")
-def encoder() -> AudioEncoder:
-    built = AudioEncoder(CONFIG)
+@pytest.fixture(scope="module", params=[CONFIG, MEL_CONFIG], ids=["wave", "mel"])
+def encoder(request) -> AudioEncoder:
+    built = AudioEncoder(request.param)
     init_weights(built, 0)
     return built.eval()
 
@@ -98,8 +108,9 @@ def test_state_does_not_grow(encoder):
     assert shapes(state) == before
 
 
-def test_gradients_reach_every_parameter():
-    encoder = AudioEncoder(CONFIG)
+@pytest.mark.parametrize("config", [CONFIG, MEL_CONFIG], ids=["wave", "mel"])
+def test_gradients_reach_every_parameter(config: AudioEncoderConfig):
+    encoder = AudioEncoder(config)
     init_weights(encoder, 0)
     encoder(sound(1, 3)[:, None]).square().sum().backward()
     missing = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -125,16 +136,26 @@ def test_seed_encoder_has_the_parameters_of_the_seed():
     assert (config.width, config.num_layers, config.num_heads) == (1024, 24, 16)
 
 
-@pytest.mark.parametrize("preset", [seed_audio_encoder, small_audio_encoder, tiny_audio_encoder])
+@pytest.mark.parametrize("preset", [seed_audio_encoder, whisper_tiny_encoder, whisper_base_encoder, tiny_audio_encoder])
 def test_presets_make_twelve_latents_of_a_frame(preset):
     assert preset(64).latents_per_frame == 12
 
 
 def test_strides_must_divide_the_frame():
     with pytest.raises(ValueError, match="6000 samples"):
-        dataclasses.replace(CONFIG, strides=(7, 4, 5, 5))
+        WaveFront(channels=(4, 4, 8, 8), closing_kernel=3, strides=(7, 4, 5, 5))
 
 
 def test_every_stride_needs_a_width():
     with pytest.raises(ValueError, match=r"strides \(5, 4\)"):
-        dataclasses.replace(CONFIG, strides=(5, 4))
+        WaveFront(channels=(4, 4, 8, 8), closing_kernel=3, strides=(5, 4))
+
+
+def test_one_front_end_is_needed():
+    with pytest.raises(ValueError, match="wave or mel"):
+        dataclasses.replace(CONFIG, mel=MelFront())
+
+
+def test_latents_must_stack_evenly():
+    with pytest.raises(ValueError, match="12 latents do not stack into 5"):
+        dataclasses.replace(MEL_CONFIG, positions_per_frame=5)
