@@ -31,7 +31,7 @@ def test_frame_has_24_moments_of_80_bands(log_mel):
 @pytest.mark.parametrize("hz", [300.0, 1_000.0, 3_000.0, 7_000.0])
 def test_tone_is_loudest_in_the_band_around_it(log_mel, hz):
     loudest = log_mel(tone(hz))[0, :, -1].argmax().item()
-    assert centre_hz(loudest) == pytest.approx(hz, abs=40)  # bins are 40 Hz apart
+    assert centre_hz(loudest) == pytest.approx(hz, abs=max(40, 0.03 * hz))  # bins are 40 Hz apart
 
 
 def test_ten_times_the_amplitude_is_two_decades_of_power(log_mel):
