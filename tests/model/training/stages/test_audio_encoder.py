@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.encoders.audio import AudioEncoder, Pooling, tiny_audio_encoder
+from model.encoders.audio_front import MelFront
+from model.training.data.clip import SpeechClip
+from model.training.stages.audio_encoder import AudioEncoderStage, HearingConfig, load_start
+from streams.types import SAMPLE_RATE_HZ
+
+ENCODER = dataclasses.replace(
+    tiny_audio_encoder(d_out=24),
+    wave=None,
+    mel=MelFront(bands=20),
+    pooling=Pooling.STACK,
+    positions_per_frame=3,
+    width=32,
+)
+PITCH_HZ = {"a": 400.0, "b": 1_500.0}
+LETTER_SECONDS = 0.4
+
+
+def spoken(text: str) -> SpeechClip:
+    """A fake speaker: every letter is a tone of its own."""
+    seconds = np.arange(int(LETTER_SECONDS * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    tones = [0.3 * np.sin(2 * np.pi * PITCH_HZ[letter] * seconds) * np.hanning(len(seconds)) for letter in text]
+    return SpeechClip(np.concatenate(tones).astype(np.float32), text, "fake", "tones", ())
+
+
+CLIPS = [spoken(text) for text in ("ab", "ba", "aab", "bba", "abab", "baab", "a", "b")]
+CONFIG = HearingConfig(clips_per_batch=4, pool_batches=2)
+
+
+def stage(config: HearingConfig = CONFIG) -> AudioEncoderStage:
+    return AudioEncoderStage(ENCODER, config, CLIPS, CLIPS[:3])
+
+
+def test_learns_to_read_letters_from_tones():
+    torch.manual_seed(0)
+    trained = stage()
+    optimizer = torch.optim.AdamW(trained.reader.parameters(), lr=3e-3)
+    losses = []
+    for step in range(60):
+        loss = trained.loss("hear", trained.batch(step), step).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+
+
+def test_batch_is_the_same_whenever_it_is_asked_for():
+    first, again, other = stage().batch(5), stage().batch(5), stage().batch(6)
+    assert torch.equal(first.pcm_B1T, again.pcm_B1T)
+    assert first.texts == again.texts
+    assert not torch.equal(first.pcm_B1T, other.pcm_B1T)
+
+
+def test_disturbed_sound_stays_in_range_and_whole_frames():
+    batch = stage().batch(0)
+    assert batch.pcm_B1T.abs().max() <= 1.0
+    assert batch.pcm_B1T.shape[-1] % 6_000 == 0
+
+
+def test_clips_longer_than_allowed_are_not_drawn():
+    batch = stage(dataclasses.replace(CONFIG, max_seconds=0.9)).batch(0)
+    assert {len(text) for text in batch.texts} <= {1, 2}
+
+
+def test_units_are_seconds_of_sound():
+    trained = stage()
+    batch = trained.batch(0)
+    assert trained.loss("hear", batch, 0).num_units == sum(batch.num_frames) / 4
+
+
+def test_evaluation_of_an_untrained_reader_is_wrong():
+    assert stage().evaluate()["word_error_rate"] >= 1.0
+
+
+def test_exported_weights_are_those_of_the_encoder(tmp_path):
+    trained = stage()
+    trained.export(tmp_path)
+    encoder = AudioEncoder(ENCODER)
+    encoder.load_state_dict(load_file(tmp_path / "audio_encoder.safetensors"), strict=True)
+    for name, value in trained.reader.encoder.state_dict().items():
+        assert torch.equal(encoder.state_dict()[name], value)
+
+
+def test_start_that_does_not_fit_is_refused(tmp_path):
+    save_file({"norm.weight": torch.ones(32), "other": torch.ones(1)}, tmp_path / "start.safetensors")
+    with pytest.raises(ValueError, match=r"has \['other'\] besides"):
+        load_start(AudioEncoder(ENCODER), tmp_path / "start.safetensors")
