@@ -1,0 +1,27 @@
+"""`python -m model.training.data.build speech|show …`: makes training data; every part can be killed and run again."""
+
+import sys
+from argparse import ArgumentParser
+
+from model.training.data import speech_command
+from model.training.data.engines.engine import MissingPackage
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = ArgumentParser(prog="python -m model.training.data.build", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="PART")
+    for name, command in {"speech": speech_command}.items():
+        part = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        command.add_arguments(part)
+        part.set_defaults(run=command.run)
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except (MissingPackage, ValueError, FileNotFoundError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

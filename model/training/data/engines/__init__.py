@@ -1,0 +1,1 @@
+"""Speech synthesisers behind one protocol; each adapter owns one engine's package and voices."""

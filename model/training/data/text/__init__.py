@@ -1,0 +1,1 @@
+"""Sentences to speak: human dialogue, dictionary definitions and our own templates."""
