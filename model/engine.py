@@ -25,7 +25,7 @@ from model.sampling import Head, draw, penalize_, uniform
 from model.sequence import Appended, SequenceState
 from model.tokenizers.text import TextTokenizer
 from model.tools import TokenClasses
-from streams.packer import Packer
+from streams.packer import Packer, Segment
 from streams.types import (
     Action,
     Clear,
@@ -291,8 +291,7 @@ class ModelEngine:
 
     def _push_produced(self, tick: _Tick, stream: Stream, ids: Ids | None = None, codes: Ids | None = None) -> None:
         sequence = tick.sequence
-        block = TokenBlock(stream, Source.PRODUCED, tick.tick, sequence.next_position[stream], ids=ids, codes=codes)
-        sequence.next_position[stream] += len(block)
+        block = sequence.placement.place(Segment(stream, ids=ids, codes=codes), tick.tick, Source.PRODUCED)
         sequence.push(block, self._network.embedding.embed_block(block))
 
     def _paint(self, tick: _Tick, ids: Sequence[int]) -> None:

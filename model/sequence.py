@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.answer import Answer
 from model.cache import Rows, SlotCache
+from streams.packer import Placement
 from streams.types import Stream, TokenBlock
 
 
@@ -56,14 +57,14 @@ class SequenceState:
     hidden: Tensor | None = None  # [D], what the heads read
     answer: Answer | None = None
     free: bool = False  # a self-paced model answers when it wants
-    next_position: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(Stream, 0))
+    placement: Placement = field(default_factory=Placement)  # of what the model produces
     canvas: list[int] = field(default_factory=list)  # image codes of the picture being drawn
 
     def clear(self) -> None:
         """Forget all tokens. Who may speak is not a token, nor is the open answer."""
         self.pending.clear()
         self.hidden = None
-        self.next_position = dict.fromkeys(Stream, 0)
+        self.placement = Placement()
         self.canvas.clear()
 
     def push(self, block: TokenBlock, x: Tensor) -> None:

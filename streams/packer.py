@@ -1,7 +1,8 @@
 """The packer: one session's tick window → the ordered actions of a `TickInput`. The same for serving and training.
 
 Decides order, modality position, tick, source and pinning; asks a `Perception` what the media mean in tokens. Keeps
-one counter per stream and nothing else. Never reads a clock.
+one counter per stream and nothing else. Never reads a clock. What a model produces gets its place by the same
+`Placement`.
 
 The order inside a tick: what was typed, then pictures, then sound, then the opening of an answer, so that the model
 starts to answer knowing everything that arrived.
@@ -65,12 +66,33 @@ class Perception(Protocol):
         ...
 
 
+class Placement:
+    """Gives tokens their place in a sequence: modality positions count up from 0 in each stream."""
+
+    def __init__(self) -> None:
+        self._next_position = dict.fromkeys(Stream, 0)
+
+    def place(self, segment: Segment, tick: int, source: Source = Source.RECEIVED, pinned: bool = False) -> TokenBlock:
+        block = TokenBlock(
+            segment.stream,
+            source,
+            tick,
+            self._next_position[segment.stream],
+            ids=segment.ids,
+            codes=segment.codes,
+            features=segment.features,
+            pinned=pinned,
+        )
+        self._next_position[segment.stream] += len(block)
+        return block
+
+
 class Packer:
     """One session's packer."""
 
     def __init__(self, perception: Perception) -> None:
         self._perception = perception
-        self._next_position = dict.fromkeys(Stream, 0)
+        self._placement = Placement()
 
     def pack(self, window: TickWindow) -> TickInput:
         """The window's actions in order."""
@@ -94,7 +116,7 @@ class Packer:
         return TickInput(window.session, window.tick, (*actions, *openings))
 
     def _rewrite(self, rewrite: Rewrite, tick: int) -> list[Action]:
-        self._next_position = dict.fromkeys(Stream, 0)
+        self._placement = Placement()
         actions: list[Action] = [Clear()]
         for message in rewrite.prefix:
             actions += self._message(message, tick, pinned=True)
@@ -108,18 +130,7 @@ class Packer:
         return [self._place(segment, tick, pinned) for segment in self._perception.message(message)]
 
     def _place(self, segment: Segment, tick: int, pinned: bool = False) -> TokenBlock:
-        block = TokenBlock(
-            segment.stream,
-            Source.RECEIVED,
-            tick,
-            self._next_position[segment.stream],
-            ids=segment.ids,
-            codes=segment.codes,
-            features=segment.features,
-            pinned=pinned,
-        )
-        self._next_position[segment.stream] += len(block)
-        return block
+        return self._placement.place(segment, tick, pinned=pinned)
 
 
 def history_ticks(history: Sequence[Message], now_tick: int) -> list[int]:

@@ -6,6 +6,7 @@ import torch
 from model.cache import SlotCache
 from model.config import DecoderConfig
 from model.sequence import SequenceState
+from streams.packer import Segment
 from streams.types import Source, Stream, TokenBlock
 
 CONFIG = DecoderConfig(d_model=4, num_layers=1, num_heads=1, num_kv_heads=1, d_ffn=8, d_head=4)
@@ -63,8 +64,9 @@ def test_at_most_half_a_slot_is_pinned():
 def test_clearing_forgets_tokens_but_not_who_may_speak():
     state = sequence_with(block(2))
     state.free = True
-    state.next_position[Stream.TEXT_IMAGE_OUT] = 9
+    said = Segment(Stream.TEXT_IMAGE_OUT, ids=np.zeros(9, np.int32))
+    state.placement.place(said, tick=0, source=Source.PRODUCED)
     state.clear()
     assert not state.pending
     assert state.free
-    assert state.next_position[Stream.TEXT_IMAGE_OUT] == 0
+    assert state.placement.place(said, tick=0, source=Source.PRODUCED).position == 0
