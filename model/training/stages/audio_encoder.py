@@ -10,6 +10,7 @@ Clips begin at a random moment of a tick, at a random level, in noise.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from model.encoders.audio import AudioEncoder, AudioEncoderConfig
 from model.init import init_weights
-from model.training.data.clip import SpeechClip
+from model.training.data.clip import ClipRecord, SpeechClip
 from model.training.data.seeding import random_for
 from model.training.spelling import BLANK, NUM_LABELS, labels_of, read_greedily, word_error_rate
 from model.training.stage import Loss
@@ -38,6 +39,16 @@ class HearingConfig:
     gain_db: tuple[float, float] = (-18.0, 6.0)
     noise_db: tuple[float, float] = (-60.0, -8.0)  # of the speech's level
     seed: int = 0
+
+
+class ClipSet(Protocol):
+    """What is needed of a `SpeechSet`."""
+
+    records: Sequence[ClipRecord]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> SpeechClip: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,8 @@ class AudioEncoderStage:
         self,
         encoder: AudioEncoderConfig,
         config: HearingConfig,
-        train: Sequence[SpeechClip],
-        held_out: Sequence[SpeechClip],
+        train: ClipSet,
+        held_out: ClipSet,
         start: Path | None = None,
     ) -> None:
         self.config = config
@@ -92,13 +103,12 @@ class AudioEncoderStage:
     def batch(self, index: int) -> Spoken:
         random = random_for("audio_encoder", self.config.seed, index)
         pool_size = self.config.clips_per_batch * self.config.pool_batches
-        pool = [self._train[number] for number in random.integers(len(self._train), size=pool_size)]
-        fitting = sorted(
-            (clip for clip in pool if len(clip.pcm) <= self.config.max_seconds * SAMPLE_RATE_HZ),
-            key=lambda clip: len(clip.pcm),
-        )
+        pool = random.integers(len(self._train), size=pool_size)
+        length_of = {number: self._train.records[number].duration_s for number in pool.tolist()}
+        fitting = sorted((n for n in length_of if length_of[n] <= self.config.max_seconds), key=length_of.__getitem__)
         first = int(random.integers(max(1, len(fitting) - self.config.clips_per_batch + 1)))
-        return self._gather(fitting[first : first + self.config.clips_per_batch], random)
+        chosen = fitting[first : first + self.config.clips_per_batch]
+        return self._gather([self._train[number] for number in chosen], random)
 
     def loss(self, phase: str, batch: Spoken, step: int) -> Loss:
         log_probs_BTV = self.reader(batch.pcm_B1T)
@@ -116,7 +126,8 @@ class AudioEncoderStage:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         texts, readings = [], []
-        for clip in self._held_out:
+        for number in range(len(self._held_out)):
+            clip = self._held_out[number]
             batch = self._gather([clip], None)
             moments = [frames * self._moments_per_frame for frames in batch.num_frames]
             readings += read_greedily(self.reader(batch.pcm_B1T), moments)
