@@ -1,0 +1,349 @@
+"""The training loop: steps over the phases of any `Stage`, with checkpoints from which a run goes on exactly.
+
+Batches are numbered over steps, micro-batches and processes, and torch's, numpy's and Python's generators are seeded
+anew for each from the run's seed and that number. A killed run that resumes therefore ends with the same bits as an
+unbroken one. A micro-batch weighs as much as the units it learned from, so accumulating several equals one batch of
+all their units wherever the stage's loss is a mean over units.
+"""
+
+import math
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from model.decoder import Layer
+from model.training.averaging import Average
+from model.training.checkpoints import Checkpoints, RunState, barrier
+from model.training.config import LoopConfig, Schedule
+from model.training.optimizer import (
+    build_optimizer,
+    gradients,
+    optimizer_tensors,
+    rate_at,
+    scale_and_clip,
+    trainable,
+)
+from model.training.parallel import Place, distribute
+from model.training.progress import Progress
+from model.training.report import Report, write_report
+from model.training.shards import num_ranks, rank
+from model.training.stage import BatchT, Stage
+
+__all__ = ["LoopConfig", "Schedule", "run"]
+
+AnyT = TypeVar("AnyT")
+CPU = torch.device("cpu")
+
+
+class Networks(nn.Module):
+    """All networks of a stage under one root, so that what shards weights sees every use of them as its forward."""
+
+    def __init__(self, stage: Stage[BatchT]) -> None:
+        super().__init__()
+        self.phases = nn.ModuleDict(stage.networks)
+        self._stage = stage
+
+    def forward(self, phase: str, batch: BatchT, step: int) -> tuple[Tensor, float, dict[str, Tensor]]:
+        loss = self._stage.loss(phase, batch, step)
+        return loss.total, loss.num_units, dict(loss.parts)
+
+
+def run(
+    stage: Stage[BatchT],
+    config: LoopConfig,
+    out_dir: Path,
+    *,
+    title: str = "training",
+    resume: bool = False,
+    place: Place | None = None,
+) -> Report:
+    """Train `stage` and export it into `out_dir/export`. Returns early, without an export, where it is interrupted.
+
+    Raises FileExistsError where `out_dir` holds checkpoints and `resume` is off, FileNotFoundError where there is
+    nothing to resume, and FloatingPointError where a loss or gradient is not finite.
+    """
+    return _Run(stage, config, out_dir, title, place or Place(CPU)).run(resume)
+
+
+class _Run:
+    """The parts of one run, and its position."""
+
+    def __init__(self, stage: Stage[BatchT], config: LoopConfig, out_dir: Path, title: str, place: Place) -> None:
+        torch.set_flush_denormal(True)  # moments and weights that fade would otherwise take a hundred times as long
+        self.stage, self.config, self.out_dir, self.title, self.place = stage, config, out_dir, title, place
+        self.networks = Networks(stage)
+        self.networks.to(place.device)
+        if config.compile:
+            for part in self.networks.modules():
+                if isinstance(part, Layer):
+                    part.compile()
+        parameters = list(self.networks.parameters())
+        self.num_trained = sum(p.numel() for p in parameters if p.requires_grad)
+        self.num_frozen = sum(p.numel() for p in parameters if not p.requires_grad)
+        distribute(self.networks, place, config.bf16)
+        self.learning = {phase: trainable(network) for phase, network in self.networks.phases.items()}
+        for phase, learning in self.learning.items():
+            if not learning:
+                raise ValueError(f"nothing learns in phase {phase!r}: all its weights are frozen")
+        self.optimizers = {phase: build_optimizer(network, config) for phase, network in self.networks.phases.items()}
+        self.average = Average(self._weights(), config.ema_decay) if config.ema_decay is not None else None
+        self.checkpoints = checkpoints_of(out_dir)
+        self.state = RunState()
+
+    def run(self, resume: bool) -> Report:
+        config = self.config
+        self._open(resume)
+        first_step = self.state.step
+        progress = Progress(self.out_dir, self.title, self.stage.unit, config.steps, first_step, speaks=rank() == 0)
+        try:
+            with stopping_on_signals() as asked_to_stop:
+                stopped = False
+                while self.state.step < config.steps and not stopped:
+                    loss, figures, stopped = self._step(asked_to_stop)
+                    done = self.state.step
+                    progress.advance(loss, figures["speed"])
+                    if done % config.log_every == 0 or done in (1, config.steps):
+                        progress.log(done, figures)
+                    if config.evaluate_every and done % config.evaluate_every == 0 and done < config.steps:
+                        self._evaluate(progress)
+                    if done % config.checkpoint_every == 0 or stopped or self.state.best_step == done:
+                        self._save()
+            if self.state.step >= config.steps:
+                if config.steps not in self.state.evaluations:
+                    self._evaluate(progress)
+                self._save()
+                self._export()
+        finally:
+            progress.close()
+        report = self._report()
+        if report.finished and rank() == 0:
+            write_report(report, self.out_dir, repr(config))
+        barrier()
+        return report
+
+    def _open(self, resume: bool) -> None:
+        check_directory(self.out_dir, resume)
+        if resume:
+            self.state = self.checkpoints.load_latest(self._tensors())
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+
+    def _step(self, asked_to_stop: threading.Event) -> tuple[float, dict[str, float], bool]:
+        """One update of every phase → the summed loss, all figures, and whether any process was asked to stop."""
+        begun = time.perf_counter()
+        config, place, step = self.config, self.place, self.state.step
+        rate = rate_at(step, config)
+        figures: dict[str, float] = {"learning_rate": rate}
+        per_step = config.micro_batches * place.num_data_ranks
+        indices = [step * per_step + m * place.num_data_ranks + place.data_rank for m in range(config.micro_batches)]
+        batches = []
+        for index in indices:
+            seed_everything(config.seed, index)
+            batches.append(to_device(self.stage.batch(index), place.device))
+        total_loss, stop = 0.0, False
+        for number, (phase, optimizer) in enumerate(self.optimizers.items()):
+            learning = self.learning[phase].values()
+            with only_learning(self.learning, phase):
+                sums = {"loss": 0.0}
+                units = 0.0
+                optimizer.zero_grad()
+                for index, batch in zip(indices, batches, strict=True):
+                    seed_everything(config.seed, index, number)
+                    with self._precision():
+                        total, num_units, parts = self.networks(phase, batch, step)
+                    (total * num_units).backward()
+                    units += num_units
+                    for name, part in {"loss": total, **parts}.items():
+                        sums[name] = sums.get(name, 0.0) + float(part.detach()) * num_units
+            names = sorted(sums)
+            stops = float(asked_to_stop.is_set())
+            *totals, all_units, stops = self._sum_over_processes([*(sums[name] for name in names), units, stops])
+            if all_units <= 0:
+                raise ValueError(f"step {step}: phase {phase!r} learned from {all_units} {self.stage.unit}")
+            means = {name: value / all_units for name, value in zip(names, totals, strict=True)}
+            scale = place.num_data_ranks / all_units  # FSDP has taken the mean over processes
+            norm = scale_and_clip(gradients(learning), scale, config.clip_norm)
+            if not math.isfinite(norm) or not math.isfinite(means["loss"]):
+                raise FloatingPointError(f"step {step}, phase {phase!r}: loss {means['loss']}, gradient norm {norm}")
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            prefix = f"{phase}/" if len(self.optimizers) > 1 else ""
+            figures |= {f"{prefix}{name}": value for name, value in means.items()} | {f"{prefix}gradient_norm": norm}
+            total_loss += means["loss"]
+            stop = stop or stops > 0
+            if number == 0:
+                self.state.units += all_units
+                step_units = all_units
+        if self.average is not None:
+            self.average.update(step)
+        seconds = time.perf_counter() - begun
+        self.state.seconds += seconds
+        self.state.step += 1
+        return total_loss, figures | {"speed": step_units / seconds}, stop
+
+    def _sum_over_processes(self, values: list[float]) -> list[float]:
+        """Sums over the processes that hold batches of their own."""
+        if self.place.mesh is None:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.place.device)
+        dist.all_reduce(tensor)
+        return (tensor * (self.place.num_data_ranks / num_ranks())).tolist()
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _evaluate(self, progress: Progress) -> None:
+        """Figures on held-out data into the state and the log; a new best is kept."""
+        config, state = self.config, self.state
+        seed_everything(config.seed, -1)
+        with self._as_served(), torch.no_grad(), self._precision():
+            figures = {name: float(value) for name, value in self.stage.evaluate().items()}
+        state.evaluations[state.step] = figures
+        value = figures.get(config.best)
+        if value is not None and (state.best_value is None or value < state.best_value):
+            state.best_value, state.best_step = value, state.step
+        progress.log(state.step, {f"held_out/{name}": value for name, value in figures.items()})
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        progress.say(f"step {state.step}: {shown}")
+
+    def _export(self) -> None:
+        with self._as_served(), torch.no_grad():
+            self.stage.export(self.out_dir / "export")
+
+    @contextmanager
+    def _as_served(self) -> Iterator[None]:
+        """Evaluation mode, with averaged weights where the run averages."""
+        training = {part: part.training for part in self.networks.modules()}
+        self.networks.eval()
+        try:
+            with self.average.swapped() if self.average is not None else nullcontext():
+                yield
+        finally:
+            for part, flag in training.items():
+                part.training = flag
+
+    def _save(self) -> None:
+        self.checkpoints.save(self.state, self._tensors())
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Live weights that learn, and buffers, by name."""
+        weights: dict[str, Tensor] = {}
+        for phase, network in self.networks.phases.items():
+            weights |= {f"{phase}/{name}": tensor for name, tensor in self.learning[phase].items()}
+            weights |= {f"{phase}/{name}": tensor for name, tensor in saved_buffers(network).items()}
+        return weights
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Everything that a checkpoint stores, live."""
+        tensors = self._weights()
+        for phase, optimizer in self.optimizers.items():
+            named = {f"{phase}/{name}": parameter for name, parameter in self.learning[phase].items()}
+            tensors |= optimizer_tensors(optimizer, named)
+        return tensors | (self.average.tensors if self.average is not None else {})
+
+    def _report(self) -> Report:
+        state = self.state
+        return Report(
+            title=self.title,
+            finished=state.step >= self.config.steps,
+            steps=state.step,
+            seconds=state.seconds,
+            units=state.units,
+            unit=self.stage.unit,
+            num_trained=self.num_trained,
+            num_frozen=self.num_frozen,
+            figures=state.evaluations[max(state.evaluations)] if state.evaluations else {},
+            best_step=state.best_step,
+        )
+
+
+def checkpoints_of(out_dir: Path) -> Checkpoints:
+    return Checkpoints(out_dir / "checkpoints")
+
+
+def check_directory(out_dir: Path, resume: bool) -> None:
+    """Raise FileExistsError or FileNotFoundError unless a run can begin, or go on, in this directory."""
+    steps = checkpoints_of(out_dir).steps()
+    if resume and not steps:
+        raise FileNotFoundError(f"nothing to resume: {out_dir} holds no checkpoint")
+    if steps and not resume:
+        raise FileExistsError(f"{out_dir} holds a run of {steps[-1]} steps: resume it, or choose another directory")
+
+
+def saved_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Buffers that are part of a network's state."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, part in network.named_modules()
+        for name, buffer in part.named_buffers(recurse=False)
+        if name not in part._non_persistent_buffers_set
+    }
+
+
+def seed_everything(seed: int, *numbers: int) -> None:
+    """Set torch's, numpy's and Python's generators from the run's seed and what is about to be drawn for."""
+    words = np.random.SeedSequence([seed, *(number & 0xFFFF_FFFF for number in numbers)]).generate_state(3)
+    torch.manual_seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    random.seed(int(words[2]))
+
+
+@contextmanager
+def only_learning(learning: Mapping[str, Mapping[str, nn.Parameter]], phase: str) -> Iterator[None]:
+    """Only this phase's weights take gradients inside: no work for those that another phase updates."""
+    own = {id(parameter) for parameter in learning[phase].values()}
+    others = [p for parameters in learning.values() for p in parameters.values() if id(p) not in own]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def to_device(batch: AnyT, device: torch.device) -> AnyT:
+    """A batch with its tensors on `device`: tensors, or dataclasses, tuples, lists and dicts of them."""
+    if device == CPU:
+        return batch
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, tuple | list):
+        return type(batch)(to_device(item, device) for item in batch)
+    if isinstance(batch, dict):
+        return {key: to_device(item, device) for key, item in batch.items()}
+    if is_dataclass(batch) and not isinstance(batch, type):
+        return replace(batch, **{f.name: to_device(getattr(batch, f.name), device) for f in fields(batch)})
+    return batch
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a request to terminate sets. A second Ctrl-C interrupts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
