@@ -23,6 +23,7 @@ from realtime.config import (
     Backend,
     EngineConfig,
     EngineKind,
+    KvCache,
     LogLevel,
     ServerConfig,
     TlsConfig,
@@ -96,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     kinds, backends, levels = ([str(choice) for choice in choices] for choices in (EngineKind, Backend, LogLevel))
     add("--engine", choices=kinds, default=kinds[0], help="echo needs no weights: it says back what it reads and hears")
     add("--backend", choices=backends, default=backends[0], help="how packed weights are multiplied (default: fastest)")
+    stored = "what keys and values are stored in (default: int8 on the native backend, else bfloat16)"
+    add("--kv-cache", choices=[str(choice) for choice in KvCache], default=str(KvCache.AUTO), help=stored)
     add("--max-sessions", type=int, default=DEFAULT_MAX_SESSIONS, metavar="N", help="at a time (default: %(default)s)")
     add("--threads", type=int, metavar="N", help="cores the model may use (default: all)")
     add("--record", type=Path, metavar="DIR", help="write each session to an MCAP file in DIR (default: do not)")
@@ -131,6 +134,7 @@ def config_of(args: argparse.Namespace) -> ServerConfig:
             kind=EngineKind(args.engine),
             weights=args.weights,
             backend=Backend(args.backend),
+            kv_cache=KvCache(args.kv_cache),
             max_sessions=args.max_sessions,
             num_threads=args.threads,
         ),
@@ -220,6 +224,7 @@ def load_model(config: EngineConfig) -> Engine:
         return load_engine(
             config.weights,
             backend=config.backend,
+            kv_cache=config.kv_cache,
             max_sessions=config.max_sessions,
             num_threads=config.num_threads or num_cores(),
         )
@@ -232,12 +237,13 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def build_engine(*, backend: str | None = None, max_sessions: int = DEFAULT_MAX_SESSIONS) -> Engine:
+def build_engine(*, backend: str | None = None, max_sessions: int = DEFAULT_MAX_SESSIONS, kv_cache: str = "") -> Engine:
     """The default model, for those who need an engine without a server."""
     return load_model(
         EngineConfig(
             weights=DEFAULT_WEIGHTS,
             backend=Backend.AUTO if backend is None else Backend(backend),
+            kv_cache=KvCache(kv_cache) if kv_cache else KvCache.AUTO,
             max_sessions=max_sessions,
         )
     )
@@ -252,9 +258,10 @@ def banner(config: ServerConfig, info: EngineInfo, port: int) -> str:
         keys = f"{len(config.keys)} accepted"
     else:
         keys = "none needed: only this machine can connect" if config.is_local else "none needed: ANYONE CAN CONNECT"
+    kv_cache = f", {info.kv_cache} KV cache" if info.kv_cache else ""
     facts = {
         "model": f"{info.name}, weights {info.weights_hash[:12]}",
-        "backend": f"{info.backend}, up to {info.max_sessions} sessions",
+        "backend": f"{info.backend}{kv_cache}, up to {info.max_sessions} sessions",
         "can": ", ".join(abilities(info)),
         "cannot": ", ".join(abilities(info, can=False)) or "-",
         "API keys": keys,

@@ -16,6 +16,7 @@ from model.config import DecoderConfig
 from model.embedding import Fp4Embedding
 from model.fp4 import DequantizedLinear, Fp4Linear, PackedFp4, dequantize
 from model.kernels.native import KvTensors, LayerWeights, NativeDecoder, NativeLinear, NativePool
+from model.kv_format import KvFormat
 from model.network import Network
 from model.rotary import rotary_table
 
@@ -40,6 +41,11 @@ class Backend(StrEnum):
     def holds_decoder(self) -> bool:
         """Whether the decoder is a twin that keeps its own copy of the weights."""
         return self in (Backend.NATIVE, Backend.TRITON)
+
+    @property
+    def best_kv_format(self) -> KvFormat:
+        """Int8 where it is also faster; it predicts text as well as bfloat16 (docs/lab_notes.md)."""
+        return KvFormat.INT8 if self is Backend.NATIVE else KvFormat.BFLOAT16
 
 
 class RowwiseHead(nn.Module):
@@ -105,7 +111,8 @@ def native_decoder(
 ) -> "BoundNativeDecoder":
     """The native decoder over stored tensors, bound to `cache`."""
     layers, norm = layer_weights(config, tensors, Backend.NATIVE)
-    return BoundNativeDecoder(NativeDecoder(config, layers, norm, KvTensors(cache.k, cache.v), pool))
+    tensors_of_cache = KvTensors(cache.k, cache.v, cache.k_scale, cache.v_scale)
+    return BoundNativeDecoder(NativeDecoder(config, layers, norm, tensors_of_cache, pool))
 
 
 def triton_decoder(config: DecoderConfig, tensors: Mapping[str, Stored], cache: SlotCache) -> "GraphedDecoder":

@@ -3,7 +3,8 @@
 A slot holds a pinned prefix, then a sliding window in the order of time. When the window is full its oldest whole
 ticks are dropped and the rest moves down, so a slot is always one contiguous run. Keys keep the rotary angle of the
 position they were written at; only the pinned ones are turned again, from an unrotated copy, so that they stay
-directly before the window and no relative distance grows beyond the slot.
+directly before the window and no relative distance grows beyond the slot. The copy is float32 and made once: however
+often pinned keys are turned, each was rounded to the cache's type twice, when it was written and when it last turned.
 
 Shape legend: L layers, S slots, G key/value heads, C positions of a slot, E head width, N rows.
 """
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.config import DecoderConfig
+from model.kv_format import Place, get, put
 from model.rotary import apply_rotary, rotary_table
 
 # A full window frees this share of itself at once, so that moving it is rare: once per C/8 positions.
@@ -67,7 +69,7 @@ class _Slot:
 
 
 class SlotCache:
-    """Keys and values of every slot. Written by the decoder, one row at a time or many."""
+    """Keys and values of every slot, int8 ones with scales. Written by the decoder, one row at a time or many."""
 
     def __init__(
         self, config: DecoderConfig, num_slots: int, capacity: int, dtype: torch.dtype, device: str = "cpu"
@@ -75,6 +77,11 @@ class SlotCache:
         shape = (config.num_layers, num_slots, config.num_kv_heads, capacity, config.d_head)
         self.k = torch.zeros(shape, dtype=dtype, device=device)
         self.v = torch.zeros(shape, dtype=dtype, device=device)
+        self.k_scale: Tensor | None = None
+        self.v_scale: Tensor | None = None
+        if dtype == torch.int8:
+            self.k_scale = torch.zeros(shape[:-1], device=device)
+            self.v_scale = torch.zeros(shape[:-1], device=device)
         self.capacity = capacity
         self._config = config
         self._slots = [_Slot() for _ in range(num_slots)]
@@ -116,12 +123,14 @@ class SlotCache:
     def write(self, layer: int, rows: Rows, k_NGE: Tensor, v_NGE: Tensor) -> None:
         """Store rotated keys, and values, of rows of one slot."""
         slot, start = int(rows.slot[0]), int(rows.index[0])
-        self.k[layer, slot, :, start : start + len(rows)] = k_NGE.transpose(0, 1).to(self.k.dtype)
-        self.v[layer, slot, :, start : start + len(rows)] = v_NGE.transpose(0, 1).to(self.v.dtype)
+        at = (layer, slot, slice(None), slice(start, start + len(rows)))
+        put(self.k, self.k_scale, at, k_NGE.transpose(0, 1))
+        put(self.v, self.v_scale, at, v_NGE.transpose(0, 1))
 
     def read(self, layer: int, slot: int, end: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Keys and values [G, end, E] of a slot's first `end` positions."""
-        return self.k[layer, slot, :, :end].to(dtype), self.v[layer, slot, :, :end].to(dtype)
+        at = (layer, slot, slice(None), slice(end))
+        return get(self.k, self.k_scale, at, dtype), get(self.v, self.v_scale, at, dtype)
 
     def _evict(self, slot: int, needed: int) -> tuple[int, ...]:
         """Drop whole ticks from the window's old end until `needed` positions are free, and a share more."""
@@ -134,7 +143,9 @@ class SlotCache:
         first = state.num_pinned
         kept = len(window) - dropped
         self._keep_unrotated(slot)
-        for tensor in (self.k, self.v):
+        for tensor in (self.k, self.v, self.k_scale, self.v_scale):
+            if tensor is None:
+                continue
             tensor[:, slot, :, first : first + kept] = tensor[
                 :, slot, :, first + dropped : first + dropped + kept
             ].clone()
@@ -145,14 +156,18 @@ class SlotCache:
     def _keep_unrotated(self, slot: int) -> None:
         state = self._slots[slot]
         if state.unrotated_LGPE is None and state.num_pinned:
-            pinned = self.k[:, slot, :, : state.num_pinned]
-            state.unrotated_LGPE = self._turn(pinned.float(), state.first_pinned_position, inverse=True)
+            pinned = get(self.k, self.k_scale, self._pinned(slot), torch.float32)
+            state.unrotated_LGPE = self._turn(pinned, state.first_pinned_position, inverse=True)
 
     def _rotate_pinned(self, slot: int) -> None:
         state = self._slots[slot]
         if state.unrotated_LGPE is not None:
             turned = self._turn(state.unrotated_LGPE, state.first_pinned_position, inverse=False)
-            self.k[:, slot, :, : state.num_pinned] = turned.to(self.k.dtype)
+            put(self.k, self.k_scale, self._pinned(slot), turned)
+
+    def _pinned(self, slot: int) -> Place:
+        """All layers' pinned positions of a slot: [L, G, P, E]."""
+        return slice(None), slot, slice(None), slice(self.num_pinned(slot))
 
     def _turn(self, k_LGPE: Tensor, first_position: int, *, inverse: bool) -> Tensor:
         position_P = torch.arange(first_position, first_position + k_LGPE.shape[2], device=k_LGPE.device)

@@ -17,6 +17,7 @@ from model.config import ModelConfig
 from model.engine import CachedDecoder, ModelEngine
 from model.kernels.native import NativePool, choose_isa
 from model.kernels.native_abi import NativeUnavailable, load
+from model.kv_format import KvFormat
 from model.network import Network
 from model.tokenizers.text import BpeTokenizer, ByteTokenizer, SentencePieceTokenizer, TextTokenizer
 from streams.types import EngineInfo
@@ -27,12 +28,16 @@ VOICES = ("default",)
 logger = logging.getLogger(__name__)
 
 
-def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, num_threads: int = 2) -> ModelEngine:
+def load_engine(
+    weights: Path, *, backend: str = AUTO, kv_cache: str = AUTO, max_sessions: int = 8, num_threads: int = 2
+) -> ModelEngine:
     """Load a checkpoint directory. Raises ValueError or OSError saying what is wrong with it.
 
-    `backend` is a name of `Backend`, or "auto" for the native kernel where it runs. Sets torch's thread count.
+    `backend` is a name of `Backend`, or "auto" for the native kernel where it runs; `kv_cache` one of `KvFormat`, or
+    "auto" for the backend's best. Sets torch's thread count.
     """
     chosen = choose_backend(backend)
+    kv_format = choose_kv_format(kv_cache, chosen)
     # The native kernel has its own threads; two pools on the same cores wait for each other.
     torch.set_num_threads(1 if chosen is Backend.NATIVE else num_threads)
     checkpoint = load_checkpoint(weights)
@@ -45,9 +50,8 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
     network.prepare_for_inference()
 
     is_native = chosen is Backend.NATIVE
-    cache_dtype = torch.bfloat16 if chosen.holds_decoder else torch.float32
     device = CUDA if chosen is Backend.TRITON else "cpu"
-    cache = SlotCache(config.decoder, max_sessions, config.tick.cache_positions, cache_dtype, device)
+    cache = SlotCache(config.decoder, max_sessions, config.tick.cache_positions, kv_format.dtype, device)
     pool = NativePool(num_threads) if is_native else None
     network.text_head.text = text_head(network, tensors, chosen, pool)
     decoder: CachedDecoder
@@ -64,7 +68,7 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
         max_sessions=max_sessions,
         max_steps_per_tick=config.tick.max_steps,
         weights_hash=checkpoint.weights_hash,
-        build_hash=build_hash(chosen),
+        build_hash=build_hash(chosen, kv_format),
         backend=f"{chosen}-{choose_isa().value}" if is_native else str(chosen),
         hears=abilities.hears,
         sees=abilities.sees,
@@ -73,6 +77,7 @@ def load_engine(weights: Path, *, backend: str = AUTO, max_sessions: int = 8, nu
         self_paced=abilities.self_paced,
         voices=VOICES if abilities.speaks else (),
         instructions=config.instructions,
+        kv_cache=str(kv_format),
     )
     return ModelEngine(network, decoder, cache, tokenizer, info)
 
@@ -92,6 +97,16 @@ def choose_backend(name: str) -> Backend:
         logger.warning("%s. Running plain torch instead, which is several times slower.", error)
         return Backend.DEQUANTIZED
     return Backend.NATIVE
+
+
+def choose_kv_format(name: str, backend: Backend) -> KvFormat:
+    """The format of this name; for "auto" the backend's best. Raises ValueError where the backend cannot store it."""
+    if name == AUTO:
+        return backend.best_kv_format
+    kv_format = KvFormat(name)
+    if kv_format is KvFormat.INT8 and backend is Backend.TRITON:
+        raise ValueError("the triton backend keeps keys and values in bfloat16 only, not in int8")
+    return kv_format
 
 
 def check_gpu() -> None:
@@ -116,7 +131,7 @@ def load_tokenizer(weights: Path, config: ModelConfig) -> TextTokenizer:
     return tokenizer
 
 
-def build_hash(backend: Backend) -> str:
+def build_hash(backend: Backend, kv_format: KvFormat) -> str:
     """What besides weights and inputs decides the bits of an output: our sources, torch, the kernel, the processor."""
     digest = hashlib.sha256()
     package = Path(__file__).parent
@@ -128,6 +143,7 @@ def build_hash(backend: Backend) -> str:
         for path in sorted((package / "kernels" / "native").glob("*.*")):
             digest.update(path.read_bytes())
     facts = [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.machine(), str(backend)]
+    facts.append(str(kv_format))
     if backend is Backend.TRITON:
         facts += [version("triton"), torch.cuda.get_device_name(), str(torch.version.cuda)]
     digest.update(json.dumps(facts).encode())

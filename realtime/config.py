@@ -32,6 +32,14 @@ class Backend(StrEnum):
     REFERENCE = "reference"
 
 
+class KvCache(StrEnum):
+    """What keys and values are rounded to in the cache."""
+
+    AUTO = "auto"  # int8 on the native backend, else bfloat16
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"  # half the memory, and faster where many sessions or long ones are served
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
@@ -50,6 +58,7 @@ class EngineConfig:
     kind: EngineKind = EngineKind.MODEL
     weights: Path | None = None
     backend: Backend = Backend.AUTO
+    kv_cache: KvCache = KvCache.AUTO
     max_sessions: int = DEFAULT_MAX_SESSIONS
     num_threads: int | None = None
 

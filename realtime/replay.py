@@ -31,9 +31,12 @@ SHOWN_CHARACTERS = 2000  # of each side of a difference
 
 
 class EngineFactory(Protocol):
-    """Builds an engine with room for `max_sessions`. `backend` None leaves the choice to the factory."""
+    """Builds an engine with room for `max_sessions`. `backend` None and `kv_cache` "" leave the choice to the factory.
 
-    def __call__(self, *, backend: str | None, max_sessions: int) -> Engine: ...
+    `kv_cache` is passed only where the recorded engine named one, so an engine without need not know of it.
+    """
+
+    def __call__(self, *, backend: str | None, max_sessions: int, kv_cache: str = "") -> Engine: ...
 
 
 def load_factory(name: str) -> EngineFactory:
@@ -54,9 +57,19 @@ def build_echo(*, backend: str | None, max_sessions: int) -> Engine:
     return EchoEngine(max_sessions)
 
 
+def build(factory: EngineFactory, backend: str | None, recordings: Sequence[Recording], max_sessions: int) -> Engine:
+    """An engine that stores keys and values as these recordings' did. ValueError where they do not agree."""
+    formats = sorted({recording.header.engine.kv_cache for recording in recordings} - {""})
+    if len(formats) > 1:
+        raise ValueError(f"recorded with different key/value caches, so not in one replay: {', '.join(formats)}")
+    if not formats:
+        return factory(backend=backend, max_sessions=max_sessions)
+    return factory(backend=backend, max_sessions=max_sessions, kv_cache=formats[0])
+
+
 def changed_facts(recorded: EngineInfo, now: EngineInfo) -> list[str]:
     """What makes different tokens no surprise."""
-    facts = ("name", "weights_hash", "build_hash", "backend", "max_steps_per_tick")
+    facts = ("name", "weights_hash", "build_hash", "backend", "kv_cache", "max_steps_per_tick")
     return [
         f"{fact} was {getattr(recorded, fact)!r} when this was recorded and is {getattr(now, fact)!r} now"
         for fact in facts
@@ -116,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         recordings = [read_recording(path) for path in args.files]
         if args.summary:
             return _print_summaries(recordings, args.json)
-        engine = load_factory(args.engine)(backend=args.backend, max_sessions=len(recordings) + args.beside)
+        engine = build(load_factory(args.engine), args.backend, recordings, len(recordings) + args.beside)
         _warn(recordings, engine)
         if args.fork is not None:
             return _fork(engine, recordings, args.fork, args.sampling, args.out)

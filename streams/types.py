@@ -355,7 +355,7 @@ class EngineInfo:
 
     `hears`, `sees`, `speaks` and `draws` say what the weights were trained for, not what the code can compute.
     `self_paced` models decide for themselves when to answer; the others wait for `Respond`. A session starts with
-    `instructions` where its client gives none.
+    `instructions` where its client gives none. `kv_cache` is what keys and values are stored in, "" without any.
     """
 
     name: str
@@ -371,6 +371,7 @@ class EngineInfo:
     self_paced: bool
     voices: tuple[str, ...] = ()
     instructions: str = ""
+    kv_cache: str = ""
 
 
 class EngineFull(Exception):

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import run_server
-from realtime.config import Backend, EngineKind, LogLevel, ServerConfig
+from realtime.config import Backend, EngineKind, KvCache, LogLevel, ServerConfig
 from realtime.echo import EchoEngine
 from realtime.recording.recorder import read_recording
 from realtime.rtc_config import PortRange, RtcConfig, TurnServer
@@ -35,7 +35,7 @@ def config_of(*flags: str) -> ServerConfig:
 def test_the_defaults_are_local_and_without_keys() -> None:
     config = config_of("--engine", "echo")
     assert (config.host, config.port, len(config.keys), config.record_dir) == ("127.0.0.1", 8080, 0, None)
-    assert config.engine.backend is Backend.AUTO
+    assert (config.engine.backend, config.engine.kv_cache) == (Backend.AUTO, KvCache.AUTO)
     assert config.log_level is LogLevel.INFO
 
 
@@ -44,7 +44,7 @@ def test_every_flag_reaches_the_configuration(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     flags = (
         f"--engine echo --host 0.0.0.0 --port 9000 --tls-cert {tmp_path}/cert.pem --tls-key {tmp_path}/key.pem "
-        f"--backend reference --max-sessions 3 --threads 2 --record {tmp_path}/r --insecure-no-auth "
+        f"--backend reference --kv-cache int8 --max-sessions 3 --threads 2 --record {tmp_path}/r --insecure-no-auth "
         "--idle-timeout 5 --log-level debug"
     )
     config = config_of(*flags.split())
@@ -53,6 +53,7 @@ def test_every_flag_reaches_the_configuration(tmp_path: Path) -> None:
     assert config.tls.cert == tmp_path / "cert.pem"
     assert config.engine.kind is EngineKind.ECHO
     assert (config.engine.backend, config.engine.max_sessions, config.engine.num_threads) == (Backend.REFERENCE, 3, 2)
+    assert config.engine.kv_cache is KvCache.INT8
     assert config.record_dir == tmp_path / "r"
     assert config.limits.idle_timeout_s == 5
     assert config.log_level is LogLevel.DEBUG
@@ -148,6 +149,8 @@ def test_the_banner_says_what_the_model_can_and_cannot_do() -> None:
     assert re.search(r"model +nano, weights 0123456789ab\n", banner)
     assert re.search(r"can +read, write, see, speak\n", banner)
     assert re.search(r"cannot +hear, draw\n", banner)
+    assert re.search(r"backend +python, up to 8 sessions\n", banner)
+    assert "python, int8 KV cache, up to 8" in run_server.banner(config, replace(info, kv_cache="int8"), 8080)
     assert "ws://localhost:8080/v1/realtime" in banner
     assert "only this machine can connect" in banner
 

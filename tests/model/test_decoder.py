@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from model.attention import temporal_mask
@@ -17,8 +18,10 @@ def seeded_decoder() -> Decoder:
     return Decoder(CONFIG).eval()
 
 
-def cached_hidden(decoder: Decoder, x_TD: torch.Tensor, chunks: list[int], slot: int = 0) -> torch.Tensor:
-    cache = SlotCache(CONFIG, num_slots=2, capacity=64, dtype=torch.float32)
+def cached_hidden(
+    decoder: Decoder, x_TD: torch.Tensor, chunks: list[int], slot: int = 0, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    cache = SlotCache(CONFIG, num_slots=2, capacity=64, dtype=dtype)
     parts, start = [], 0
     for size in chunks:
         rows, _ = cache.append(slot, [0] * size)
@@ -35,12 +38,27 @@ def test_cached_steps_equal_the_whole_sequence():
     torch.testing.assert_close(cached_hidden(decoder, x_TD, [5, 1, 1, 4, 1]), whole, atol=2e-5, rtol=1e-4)
 
 
-def test_a_row_is_bit_identical_alone_and_among_others():
+# Half a step of 127 to the largest of a head's 8 elements (about 1.4 sigma) is 1.4 / 127 / sqrt(12) = 0.3 % of a key's
+# or value's norm, bfloat16 rounds by 2^-9 / sqrt(3) = 0.11 %; three layers of both, with room for the draw.
+ROUNDED_KV_ERROR = {torch.int8: 3e-3 * 3**0.5, torch.bfloat16: 1.1e-3 * 3**0.5}
+
+
+@pytest.mark.parametrize("dtype", list(ROUNDED_KV_ERROR))
+def test_a_rounded_cache_errs_by_its_rounding(dtype):
+    decoder = seeded_decoder()
+    x_TD = torch.randn(40, CONFIG.d_model)
+    expected = cached_hidden(decoder, x_TD, [5, 1, 30, 4])
+    error = cached_hidden(decoder, x_TD, [5, 1, 30, 4], dtype=dtype) - expected
+    assert 0 < float(error.norm() / expected.norm()) < ROUNDED_KV_ERROR[dtype]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_a_row_is_bit_identical_alone_and_among_others(dtype):
     decoder = seeded_decoder()
     x_TD = torch.randn(6, CONFIG.d_model)
-    alone = cached_hidden(decoder, x_TD, [4, 1, 1], slot=1)
+    alone = cached_hidden(decoder, x_TD, [4, 1, 1], slot=1, dtype=dtype)
 
-    cache = SlotCache(CONFIG, num_slots=2, capacity=64, dtype=torch.float32)
+    cache = SlotCache(CONFIG, num_slots=2, capacity=64, dtype=dtype)
     together = []
     for start, size in ((0, 4), (4, 1), (5, 1)):
         other, _ = cache.append(0, [0] * 3)

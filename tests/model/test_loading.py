@@ -1,21 +1,18 @@
 """From a checkpoint to an engine: every backend, and clear words where something does not fit."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from model.backends import Backend
-from model.checkpoint import Description, load_checkpoint, save_checkpoint
-from model.fp4 import Fp4Format, quantize
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.kernels import native_abi
 from model.kernels.native_abi import NativeUnavailable
-from model.loading import build_hash, choose_backend, load_engine
-from model.network import Network
-from model.presets import TEXT_ONLY, tiny
+from model.kv_format import KvFormat
+from model.loading import build_hash, choose_backend, choose_kv_format, load_engine
 from streams.types import Finish, Message, Respond, Role, TickWindow
+from tests.model.tiny_weights import save_tiny_weights
 
 BACKENDS = [Backend.REFERENCE, Backend.DEQUANTIZED, Backend.NATIVE]
 
@@ -30,22 +27,11 @@ def has_native() -> bool:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny text model with its matrices in NVFP4."""
-    config = replace(tiny(), abilities=TEXT_ONLY)
-    network = Network(config)
-    network.init(seed=7)
-    tensors = {}
-    for name, tensor in network.state_dict().items():
-        if name.startswith("decoder.") or name in ("embedding.text.weight", "text_head.text.weight"):
-            tensors[name] = quantize(tensor, Fp4Format.NVFP4) if tensor.ndim == 2 else tensor
-    directory = tmp_path_factory.mktemp("weights")
-    model = json.loads(json.dumps(config.to_json()))
-    save_checkpoint(directory, Description(model, 7, ("audio_codec",), "for tests"), tensors)
-    return directory
+    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
 
 
-def answer(weights: Path, backend: Backend) -> list[int]:
-    engine = load_engine(weights, backend=backend, max_sessions=2, num_threads=1)
+def answer(weights: Path, backend: Backend, kv_cache: str = "auto") -> list[int]:
+    engine = load_engine(weights, backend=backend, kv_cache=kv_cache, max_sessions=2, num_threads=1)
     engine.open("s", seed=1)
     ids: list[int] = []
     commands = (Message(0, Role.USER, ("hello",)), Respond("r", max_tokens=24))
@@ -59,23 +45,45 @@ def answer(weights: Path, backend: Backend) -> list[int]:
     return ids
 
 
-def test_both_plain_torch_backends_draw_the_same_tokens(weights: Path):
-    assert answer(weights, Backend.REFERENCE) == answer(weights, Backend.DEQUANTIZED)
+@pytest.mark.parametrize("kv_cache", list(KvFormat))
+def test_both_plain_torch_backends_draw_the_same_tokens(weights: Path, kv_cache: KvFormat):
+    assert answer(weights, Backend.REFERENCE, kv_cache) == answer(weights, Backend.DEQUANTIZED, kv_cache)
 
 
 @pytest.mark.skipif(not has_native(), reason="the native kernels were not built")
-def test_the_native_backend_runs_the_same_checkpoint(weights: Path):
-    first = answer(weights, Backend.NATIVE)
+@pytest.mark.parametrize("kv_cache", list(KvFormat))
+def test_the_native_backend_runs_the_same_checkpoint(weights: Path, kv_cache: KvFormat):
+    first = answer(weights, Backend.NATIVE, kv_cache)
     assert len(first) > 0
-    assert first == answer(weights, Backend.NATIVE)
+    assert first == answer(weights, Backend.NATIVE, kv_cache)
 
 
 def test_an_engine_says_what_it_runs(weights: Path):
     info = load_engine(weights, backend="dequantized", max_sessions=3, num_threads=1).info
     assert (info.name, info.max_sessions, info.backend) == ("tiny", 3, "dequantized")
     assert info.weights_hash == load_checkpoint(weights).weights_hash
-    assert info.build_hash == build_hash(Backend.DEQUANTIZED)
+    assert info.kv_cache == "bfloat16"
+    assert info.build_hash == build_hash(Backend.DEQUANTIZED, KvFormat.BFLOAT16)
     assert [info.hears, info.sees, info.speaks, info.draws] == [False] * 4
+
+
+def test_the_kv_cache_is_part_of_what_an_engine_says_it_is(weights: Path):
+    info = load_engine(weights, backend="dequantized", kv_cache="int8", max_sessions=1, num_threads=1).info
+    assert info.kv_cache == "int8"
+    assert info.build_hash == build_hash(Backend.DEQUANTIZED, KvFormat.INT8)
+    assert info.build_hash != build_hash(Backend.DEQUANTIZED, KvFormat.BFLOAT16)
+
+
+@pytest.mark.parametrize("backend", list(Backend))
+def test_auto_is_int8_on_the_native_backend_only(backend: Backend):
+    assert (choose_kv_format("auto", backend) is KvFormat.INT8) == (backend is Backend.NATIVE)
+
+
+def test_a_kv_cache_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="the triton backend keeps keys and values in bfloat16 only"):
+        choose_kv_format("int8", Backend.TRITON)
+    with pytest.raises(ValueError, match="float7"):
+        choose_kv_format("float7", Backend.NATIVE)
 
 
 def test_without_a_compiler_auto_falls_back_with_one_warning(monkeypatch, caplog):

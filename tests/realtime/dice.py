@@ -5,7 +5,7 @@ It answers for `ANSWER_TICKS` ticks after a turn opens. Faults can be built in, 
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -135,6 +135,11 @@ class Dice:
 def build(*, backend: str | None, max_sessions: int) -> Dice:
     assert backend in (None, "python")
     return Dice(max_sessions)
+
+
+def build_cached(*, backend: str | None, max_sessions: int, kv_cache: str = "float7") -> Dice:
+    """Dice that say what they were asked to store keys and values in."""
+    return Dice(max_sessions, info=replace(INFO, kv_cache=kv_cache))
 
 
 def build_changed(*, backend: str | None, max_sessions: int) -> Dice:

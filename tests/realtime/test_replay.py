@@ -278,6 +278,35 @@ def test_the_command_warns_of_another_build_and_of_a_file_that_was_cut_off(
     assert "not closed" in err
 
 
+def cached(path: Path, kv_cache: str) -> Path:
+    header = RecordingHeader("s", 3, 10**18, replace(INFO, kv_cache=kv_cache), "0.1.0")
+    with path.open("xb") as file:
+        RecordingWriter(file, header).finish("closed")
+    return path
+
+
+def test_the_engine_is_built_with_the_kv_cache_of_the_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = cached(tmp_path / "int8.mcap", "int8")
+    assert main([str(path), "--engine", "tests.realtime.dice:build_cached"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_engine_with_another_kv_cache_gives_a_warning() -> None:
+    (fact,) = changed_facts(replace(INFO, kv_cache="int8"), replace(INFO, kv_cache="bfloat16"))
+    assert fact == "kv_cache was 'int8' when this was recorded and is 'bfloat16' now"
+
+
+def test_recordings_of_different_kv_caches_do_not_share_a_replay(
+    tmp_path: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(cached(tmp_path / f"{name}.mcap", name)) for name in ("int8", "bfloat16")]
+    assert main([*paths, "--engine", "tests.realtime.dice:build_cached"]) == 2
+    assert "different key/value caches" in capsys.readouterr().err
+    assert main([paths[0], str(recording.path), "--engine", "tests.realtime.dice:build_cached"]) == 0
+
+
 def test_an_unchanged_engine_gives_no_warning() -> None:
     assert changed_facts(INFO, replace(INFO, max_sessions=99)) == []
 
