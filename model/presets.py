@@ -12,7 +12,7 @@ from model.config import (
     TickConfig,
     VocabConfig,
 )
-from model.encoders.audio import seed_audio_encoder
+from model.encoders.audio import seed_audio_encoder, whisper_tiny_encoder
 from model.encoders.vision import light_vit, seed_vit, tiny_vit
 from model.tokenizers.audio_codec import light_codec, seed_codec, tiny_codec
 from model.tokenizers.image_vq import omniweave_image_vq, seed_image_vq, small_image_vq, tiny_image_vq
@@ -73,6 +73,7 @@ def nano() -> ModelConfig:
         audio_codec=light_codec(),
         image_vq=small_image_vq(),
         vision=light_vit(d_out=width),
+        audio_encoder=whisper_tiny_encoder(d_out=width),
     )
 
 

@@ -22,6 +22,7 @@ PACKAGE = "model.training.stages"
 # Stage name, which is its file's name too, and the name of its config.
 CONFIGS = {
     "text_tokenizer": "TextTokenizerConfig",
+    "audio_encoder": "HearingConfig",
 }
 
 

@@ -8,7 +8,7 @@ Clips begin at a random moment of a tick, at a random level, in noise.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +21,11 @@ from torch.nn import functional as F
 
 from model.encoders.audio import AudioEncoder, AudioEncoderConfig
 from model.init import init_weights
-from model.training.data.clip import ClipRecord, SpeechClip
+from model.training.config import LoopConfig
+from model.training.data.clip import ClipRecord, SpeechClip, Split
 from model.training.data.seeding import random_for
+from model.training.data.speech_set import SpeechSet
+from model.training.registry import Setup
 from model.training.spelling import BLANK, NUM_LABELS, labels_of, read_greedily, word_error_rate
 from model.training.stage import Loss
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
@@ -30,15 +33,37 @@ from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
 
 @dataclass(frozen=True, slots=True)
 class HearingConfig:
-    """Batches are drawn from pools of clips of similar length, so that little of a batch is padding."""
+    """The options of the stage. Batches are drawn from pools of clips, alike in length, so that little is padding."""
 
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            steps=8_000,
+            learning_rate=4e-4,
+            warmup_steps=300,
+            weight_decay=0.01,
+            ema_decay=0.999,
+            best="word_error_rate",
+        )
+    )
+    start: Path | None = None  # weights to start from, by scripts/import_whisper_encoder.py
+    speech: tuple[str, ...] = ()  # sets under DATA/speech; all that are there by default
     clips_per_batch: int = 12
     pool_batches: int = 8
     max_seconds: float = 12.0
-    moments_per_position: int = 4
+    moments_per_position: int = 4  # 48 moments a second with three positions a tick
     gain_db: tuple[float, float] = (-18.0, 6.0)
     noise_db: tuple[float, float] = (-60.0, -8.0)  # of the speech's level
-    seed: int = 0
+    max_held_out: int = 120  # clips read at each evaluation
+
+    def build(self, setup: Setup) -> "AudioEncoderStage":
+        if setup.model.audio_encoder is None:
+            raise ValueError(f"the model {setup.model.name!r} has no audio encoder")
+        folder = setup.data / "speech"
+        sets = [folder / name for name in self.speech] or sorted(path for path in folder.glob("*") if path.is_dir())
+        if not sets:
+            raise FileNotFoundError(f"no speech in {folder}; build it with model.training.data.build")
+        train, held_out = (SpeechSet(*sets, split=split) for split in Split)
+        return AudioEncoderStage(setup.model.audio_encoder, self, train, held_out)
 
 
 class ClipSet(Protocol):
@@ -86,13 +111,12 @@ class AudioEncoderStage:
         config: HearingConfig,
         train: ClipSet,
         held_out: ClipSet,
-        start: Path | None = None,
     ) -> None:
         self.config = config
         self.reader = Reader(encoder, config.moments_per_position)
-        init_weights(self.reader, config.seed)
-        if start is not None:
-            load_start(self.reader.encoder, start)
+        init_weights(self.reader, config.loop.seed)
+        if config.start is not None:
+            load_start(self.reader.encoder, config.start)
         self._train, self._held_out = train, held_out
         self._moments_per_frame = encoder.positions_per_frame * config.moments_per_position
 
@@ -101,7 +125,7 @@ class AudioEncoderStage:
         return {"hear": self.reader}
 
     def batch(self, index: int) -> Spoken:
-        random = random_for("audio_encoder", self.config.seed, index)
+        random = random_for("audio_encoder", self.config.loop.seed, index)
         pool_size = self.config.clips_per_batch * self.config.pool_batches
         pool = random.integers(len(self._train), size=pool_size)
         length_of = {number: self._train.records[number].duration_s for number in pool.tolist()}
@@ -126,7 +150,8 @@ class AudioEncoderStage:
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
         texts, readings = [], []
-        for number in range(len(self._held_out)):
+        every = -(-len(self._held_out) // self.config.max_held_out)
+        for number in range(0, len(self._held_out), every):
             clip = self._held_out[number]
             batch = self._gather([clip], None)
             moments = [frames * self._moments_per_frame for frames in batch.num_frames]
