@@ -93,11 +93,13 @@ class Embedding(nn.Module):
 
     def content(self, ids_N: Tensor) -> Tensor:
         """Joint ids [N] → content [N, D]."""
-        is_text = ids_N < self.vocab.text
-        text = self.text(torch.where(is_text, ids_N, 0))
-        if bool(is_text.all()):
-            return text
-        extra = self.extra(torch.where(is_text, 0, ids_N - self.vocab.text))
+        return self.text(ids_N) if bool((ids_N < self.vocab.text).all()) else self.joint_content(ids_N)
+
+    def joint_content(self, ids: Tensor) -> Tensor:
+        """The same for ids [...] without looking at them first: both tables take part whatever the ids are."""
+        is_text = ids < self.vocab.text
+        text = self.text(torch.where(is_text, ids, 0))
+        extra = self.extra(torch.where(is_text, 0, ids - self.vocab.text))
         return torch.where(is_text.unsqueeze(-1), text, extra)
 
     def forward(self, content: Tensor, position: Tensor, tick: Tensor, source: Tensor) -> Tensor:
