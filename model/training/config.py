@@ -1,4 +1,4 @@
-"""How a run trains, apart from what it trains: every number that the loop reads. Stages hold one in their own config."""
+"""How a run trains, apart from what it trains: every number that the loop reads. A stage's config holds one."""
 
 from dataclasses import dataclass
 from enum import Enum

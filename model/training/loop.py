@@ -7,26 +7,24 @@ all their units wherever the stage's loss is a mean over units.
 """
 
 import math
-import random
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.decoder import Layer
 from model.training.averaging import Average
+from model.training.batches import batch_indices, seed_everything, to_device
 from model.training.checkpoints import Checkpoints, RunState, barrier
 from model.training.config import LoopConfig, Schedule
+from model.training.interrupt import stopping_on_signals
 from model.training.optimizer import (
     build_optimizer,
     gradients,
@@ -35,10 +33,11 @@ from model.training.optimizer import (
     scale_and_clip,
     trainable,
 )
-from model.training.parallel import Place, distribute
+from model.training.parallel import Place, distribute, gather_weights
 from model.training.progress import Progress
+from model.training.qat import attach_grid, grid_computed_once
 from model.training.report import Report, write_report
-from model.training.shards import num_ranks, rank
+from model.training.shards import num_ranks, rank, saved_buffers
 from model.training.stage import BatchT, Stage
 
 __all__ = ["LoopConfig", "Schedule", "run"]
@@ -48,16 +47,14 @@ CPU = torch.device("cpu")
 
 
 class Networks(nn.Module):
-    """All networks of a stage under one root, so that what shards weights sees every use of them as its forward."""
+    """All networks of a stage under one root. Whatever uses them runs as its forward, which sharded weights need."""
 
-    def __init__(self, stage: Stage[BatchT]) -> None:
+    def __init__(self, phases: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.phases = nn.ModuleDict(stage.networks)
-        self._stage = stage
+        self.phases = nn.ModuleDict(phases)
 
-    def forward(self, phase: str, batch: BatchT, step: int) -> tuple[Tensor, float, dict[str, Tensor]]:
-        loss = self._stage.loss(phase, batch, step)
-        return loss.total, loss.num_units, dict(loss.parts)
+    def forward(self, work: Callable[[], AnyT]) -> AnyT:
+        return work()
 
 
 def run(
@@ -83,8 +80,10 @@ class _Run:
     def __init__(self, stage: Stage[BatchT], config: LoopConfig, out_dir: Path, title: str, place: Place) -> None:
         torch.set_flush_denormal(True)  # moments and weights that fade would otherwise take a hundred times as long
         self.stage, self.config, self.out_dir, self.title, self.place = stage, config, out_dir, title, place
-        self.networks = Networks(stage)
+        self.networks = Networks(stage.networks)
         self.networks.to(place.device)
+        if config.qat is not None:
+            attach_grid(self.networks, config.qat)
         if config.compile:
             for part in self.networks.modules():
                 if isinstance(part, Layer):
@@ -143,55 +142,61 @@ class _Run:
         """One update of every phase → the summed loss, all figures, and whether any process was asked to stop."""
         begun = time.perf_counter()
         config, place, step = self.config, self.place, self.state.step
-        rate = rate_at(step, config)
-        figures: dict[str, float] = {"learning_rate": rate}
-        per_step = config.micro_batches * place.num_data_ranks
-        indices = [step * per_step + m * place.num_data_ranks + place.data_rank for m in range(config.micro_batches)]
-        batches = []
+        indices = batch_indices(step, config.micro_batches, place.data_rank, place.num_data_ranks)
+        batches = {}
         for index in indices:
             seed_everything(config.seed, index)
-            batches.append(to_device(self.stage.batch(index), place.device))
-        total_loss, stop = 0.0, False
+            batches[index] = to_device(self.stage.batch(index), place.device)
+        rate = rate_at(step, config)
+        figures: dict[str, float] = {"learning_rate": rate}
+        summed_loss, all_units, stops = 0.0, 0.0, 0.0
         for number, (phase, optimizer) in enumerate(self.optimizers.items()):
-            learning = self.learning[phase].values()
-            with only_learning(self.learning, phase):
-                sums = {"loss": 0.0}
-                units = 0.0
+            with only_learning(self.learning, phase), self._grid():
                 optimizer.zero_grad()
-                for index, batch in zip(indices, batches, strict=True):
-                    seed_everything(config.seed, index, number)
-                    with self._precision():
-                        total, num_units, parts = self.networks(phase, batch, step)
-                    (total * num_units).backward()
-                    units += num_units
-                    for name, part in {"loss": total, **parts}.items():
-                        sums[name] = sums.get(name, 0.0) + float(part.detach()) * num_units
-            names = sorted(sums)
-            stops = float(asked_to_stop.is_set())
-            *totals, all_units, stops = self._sum_over_processes([*(sums[name] for name in names), units, stops])
-            if all_units <= 0:
-                raise ValueError(f"step {step}: phase {phase!r} learned from {all_units} {self.stage.unit}")
-            means = {name: value / all_units for name, value in zip(names, totals, strict=True)}
-            scale = place.num_data_ranks / all_units  # FSDP has taken the mean over processes
-            norm = scale_and_clip(gradients(learning), scale, config.clip_norm)
-            if not math.isfinite(norm) or not math.isfinite(means["loss"]):
-                raise FloatingPointError(f"step {step}, phase {phase!r}: loss {means['loss']}, gradient norm {norm}")
+                parts, units = self._accumulate(phase, number, batches)
+            loss, units, stops = self._sum_over_processes(
+                [parts["loss"] * units, units, float(asked_to_stop.is_set()) + stops]
+            )
+            if units <= 0:
+                raise ValueError(f"step {step}: phase {phase!r} learned from {units} {self.stage.unit}")
+            parts["loss"] = loss / units
+            scale = place.num_data_ranks / units  # FSDP has taken the mean over processes
+            norm = scale_and_clip(gradients(self.learning[phase].values()), scale, config.clip_norm)
+            if not math.isfinite(norm) or not math.isfinite(loss):
+                raise FloatingPointError(f"step {step}, phase {phase!r}: loss {loss / units}, gradient norm {norm}")
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
             prefix = f"{phase}/" if len(self.optimizers) > 1 else ""
-            figures |= {f"{prefix}{name}": value for name, value in means.items()} | {f"{prefix}gradient_norm": norm}
-            total_loss += means["loss"]
-            stop = stop or stops > 0
-            if number == 0:
-                self.state.units += all_units
-                step_units = all_units
+            figures |= {f"{prefix}{name}": value for name, value in parts.items()} | {f"{prefix}gradient_norm": norm}
+            summed_loss += loss / units
+            all_units = all_units or units  # of the first phase
         if self.average is not None:
             self.average.update(step)
         seconds = time.perf_counter() - begun
         self.state.seconds += seconds
+        self.state.units += all_units
         self.state.step += 1
-        return total_loss, figures | {"speed": step_units / seconds}, stop
+        return summed_loss, figures | {"speed": all_units / seconds}, stops > 0
+
+    def _accumulate(self, phase: str, number: int, batches: Mapping[int, BatchT]) -> tuple[dict[str, float], float]:
+        """Add up this process's gradients, each batch's times its units → the loss's parts, averaged, and all units."""
+        sums: dict[str, float] = {}
+        units: dict[str, float] = {}
+        with self._precision():  # around all batches, so that weights are cast once
+            for index, batch in batches.items():
+                seed_everything(self.config.seed, index, number)
+                total, num_units, parts = self.networks(partial(self._loss, phase, batch))
+                with torch.autocast(self.place.device.type, enabled=False):
+                    (total * num_units).backward()
+                for name, part in {"loss": total, **parts}.items():
+                    sums[name] = sums.get(name, 0.0) + float(part.detach()) * num_units
+                    units[name] = units.get(name, 0.0) + num_units
+        return {name: sums[name] / (units[name] or 1.0) for name in sums}, units["loss"]
+
+    def _loss(self, phase: str, batch: BatchT) -> tuple[Tensor, float, dict[str, Tensor]]:
+        loss = self.stage.loss(phase, batch, self.state.step)
+        return loss.total, loss.num_units, dict(loss.parts)  # what hooks on the root's output can look into
 
     def _sum_over_processes(self, values: list[float]) -> list[float]:
         """Sums over the processes that hold batches of their own."""
@@ -204,12 +209,18 @@ class _Run:
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.config.bf16)
 
+    def _grid(self) -> AbstractContextManager[object]:
+        """Weights are rounded once inside, for all micro-batches; where they are gathered, at every gathering."""
+        alone = self.config.qat is not None and self.place.mesh is None
+        return grid_computed_once() if alone else nullcontext()
+
     def _evaluate(self, progress: Progress) -> None:
         """Figures on held-out data into the state and the log; a new best is kept."""
         config, state = self.config, self.state
         seed_everything(config.seed, -1)
-        with self._as_served(), torch.no_grad(), self._precision():
-            figures = {name: float(value) for name, value in self.stage.evaluate().items()}
+        with self._as_served(), torch.no_grad(), self._precision(), self._grid():
+            figures = {name: float(value) for name, value in self.networks(self.stage.evaluate).items()}
+        figures = of_first_process(figures)  # what is decided from them must be decided alike
         state.evaluations[state.step] = figures
         value = figures.get(config.best)
         if value is not None and (state.best_value is None or value < state.best_value):
@@ -219,8 +230,12 @@ class _Run:
         progress.say(f"step {state.step}: {shown}")
 
     def _export(self) -> None:
+        directory = self.out_dir / "export"
         with self._as_served(), torch.no_grad():
-            self.stage.export(self.out_dir / "export")
+            gather_weights(self.networks, self.place)
+            if rank() == 0:
+                directory.mkdir(exist_ok=True)
+                self.stage.export(directory)
 
     @contextmanager
     def _as_served(self) -> Iterator[None]:
@@ -282,22 +297,13 @@ def check_directory(out_dir: Path, resume: bool) -> None:
         raise FileExistsError(f"{out_dir} holds a run of {steps[-1]} steps: resume it, or choose another directory")
 
 
-def saved_buffers(network: nn.Module) -> dict[str, Tensor]:
-    """Buffers that are part of a network's state."""
-    return {
-        f"{path}.{name}" if path else name: buffer
-        for path, part in network.named_modules()
-        for name, buffer in part.named_buffers(recurse=False)
-        if name not in part._non_persistent_buffers_set
-    }
-
-
-def seed_everything(seed: int, *numbers: int) -> None:
-    """Set torch's, numpy's and Python's generators from the run's seed and what is about to be drawn for."""
-    words = np.random.SeedSequence([seed, *(number & 0xFFFF_FFFF for number in numbers)]).generate_state(3)
-    torch.manual_seed(int(words[0]))
-    np.random.seed(int(words[1]))
-    random.seed(int(words[2]))
+def of_first_process(figures: dict[str, float]) -> dict[str, float]:
+    """The first process's figures, in all of them."""
+    if not dist.is_initialized():
+        return figures
+    shared = [figures]
+    dist.broadcast_object_list(shared)
+    return shared[0]
 
 
 @contextmanager
@@ -312,38 +318,3 @@ def only_learning(learning: Mapping[str, Mapping[str, nn.Parameter]], phase: str
     finally:
         for parameter in others:
             parameter.requires_grad_(True)
-
-
-def to_device(batch: AnyT, device: torch.device) -> AnyT:
-    """A batch with its tensors on `device`: tensors, or dataclasses, tuples, lists and dicts of them."""
-    if device == CPU:
-        return batch
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, tuple | list):
-        return type(batch)(to_device(item, device) for item in batch)
-    if isinstance(batch, dict):
-        return {key: to_device(item, device) for key, item in batch.items()}
-    if is_dataclass(batch) and not isinstance(batch, type):
-        return replace(batch, **{f.name: to_device(getattr(batch, f.name), device) for f in fields(batch)})
-    return batch
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or a request to terminate sets. A second Ctrl-C interrupts at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

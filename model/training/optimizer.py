@@ -38,7 +38,7 @@ def trainable(network: nn.Module) -> dict[str, nn.Parameter]:
 
 def decays(network: nn.Module) -> set[str]:
     """Names of the parameters that weight decay is for: matrices and filters, no gains, biases or tables of ids."""
-    tables = {id(part.weight) for part in network.modules() if isinstance(part, nn.Embedding)}
+    tables = {id(p) for part in network.modules() if isinstance(part, nn.Embedding) for p in part.parameters()}
     return {
         name
         for name, parameter in network.named_parameters()

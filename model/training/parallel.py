@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from model.decoder import Layer
@@ -83,7 +84,9 @@ def distribute(root: nn.Module, place: Place, bf16: bool) -> None:
     )
     for layer in layers:
         fully_shard(layer, mesh=place.mesh[FSDP], mp_policy=policy)
-    fully_shard(root, mesh=place.mesh[FSDP], mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+    # The root's weights go too after each use: averages and updates change the shards, and nothing old may stay.
+    whole = MixedPrecisionPolicy(cast_forward_inputs=False)
+    fully_shard(root, mesh=place.mesh[FSDP], mp_policy=whole, reshard_after_forward=True)
 
 
 def split_layer(layer: Layer, mesh: DeviceMesh) -> None:
@@ -99,3 +102,19 @@ def split_layer(layer: Layer, mesh: DeviceMesh) -> None:
     parallelize_module(layer, mesh, plan)
     attention.num_heads //= size
     attention.num_kv_heads //= size
+
+
+@torch.no_grad()
+def gather_weights(root: nn.Module, place: Place) -> None:
+    """Make weights below `root` whole and plain again in the first process, in its memory. Training is over then."""
+    if place.mesh is None:
+        return
+    for part in root.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            if isinstance(parameter, DTensor):
+                whole = parameter.full_tensor()
+                kept = whole.cpu() if dist.get_rank() == 0 else torch.empty_like(whole, device="meta")
+                part._parameters[name] = nn.Parameter(kept, parameter.requires_grad)
+        if isinstance(part, Layer):
+            part.attention.num_heads *= place.mesh[TENSOR].size()
+            part.attention.num_kv_heads *= place.mesh[TENSOR].size()

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
@@ -22,7 +22,7 @@ from model.training.optimizer import local_part
 
 
 def rank() -> int:
-    """This process among all of the run; 0 where it is alone."""
+    """The number of this process in the run; 0 where it is alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -80,7 +80,7 @@ def sync(path: Path) -> None:
 
 @torch.no_grad()
 def load_shards(directory: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Copy what files hold into live tensors. Raises ValueError naming one that is missing, extra or shaped otherwise."""
+    """Copy what files hold into live tensors. Raises ValueError naming one that is missing, extra or does not fit."""
     filled = dict.fromkeys(tensors, 0)
     for path in sorted(directory.glob("tensors-*.safetensors")):
         with safe_open(path, framework="pt") as file:
@@ -115,3 +115,13 @@ def _copy_overlap(piece: Any, piece_start: list[int], target: Tensor) -> int:
     part = local[tuple(into_local)]
     part.copy_(piece[tuple(from_piece)])
     return part.numel()
+
+
+def saved_buffers(network: nn.Module) -> dict[str, Tensor]:
+    """Buffers that are part of a network's state."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, part in network.named_modules()
+        for name, buffer in part.named_buffers(recurse=False)
+        if name not in part._non_persistent_buffers_set
+    }
