@@ -1,9 +1,9 @@
 """EchoEngine: a fake engine without weights, for tests and for trying out transports and clients.
 
-It says back what it is told. Sound that is not silence is played back one tick later; `Respond` is answered with
-the words of the last user message, with the sound since the last answer, and with the last picture as a mosaic; a
-forced tool is called with no arguments. All of it goes through real `TickInput`s, and `step` looks at nothing else,
-so recordings of it replay like those of a model. Deterministic; seeds and sampling change nothing.
+It says back what it is told. Sound that is not silence is played back in the tick that brings it; `Respond` is answered
+with the words of the last user message, with the sound since the last answer, and with the last picture as a mosaic; a
+forced tool is called with no arguments. All of it goes through real `TickInput`s, and `step` looks at nothing else, so
+recordings of it replay like those of a model. Deterministic; seeds and sampling change nothing.
 
 What it reads is written by `EchoPerception`; a word that it says has the CRC of its letters for an id.
 
@@ -51,9 +51,8 @@ MAX_HEARD_TICKS = 480  # two minutes of sound wait for an answer; older sound is
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sound:
-    """One window of sound, int16 [6000], and the tick that brought it."""
+    """One window of sound, int16 [6000]."""
 
-    tick: int
     pcm16: Pcm16
 
     @property
@@ -81,10 +80,6 @@ class _Answer:
         taken, self.words = self.words[:room], self.words[room:]
         self.num_words += len(taken)
         return taken
-
-    def take_sound(self, tick: int) -> _Sound | None:
-        """Sound is played in the tick after the one that brought it."""
-        return self.sounds.popleft() if self.sounds and self.sounds[0].tick < tick else None
 
     def finish(self, has_sound: bool) -> Finish | None:
         """How the answer ends with this tick, if it does. Unasked, it ends with the first tick without sound."""
@@ -117,7 +112,7 @@ class _Session:
         for action in tick_input.actions:
             match action:
                 case TokenBlock():
-                    self._read(action, tick_input.tick)
+                    self._read(action)
                 case OpenTurn(respond):
                     done = self._close(done)
                     self._open(respond)
@@ -130,7 +125,7 @@ class _Session:
                     self._is_free = free
         if done.finish is not None:  # a tick speaks for one answer, so the next one begins a tick later
             return None, done
-        if self._answer is None and self._is_free and self._heard and self._heard[0].tick < tick_input.tick:
+        if self._answer is None and self._is_free and self._heard:
             self._answer = _Answer(None, self._heard)
         return (None, done) if self._answer is None else self._say(self._answer, done)
 
@@ -150,11 +145,11 @@ class _Session:
 
     # --- listening --------------------------------------------------------------------------------------------------
 
-    def _read(self, block: TokenBlock, tick: int) -> None:
+    def _read(self, block: TokenBlock) -> None:
         if block.ids is not None:
             self._read_text(block.ids.tolist())
         elif block.codes is not None:
-            self._listen(block.codes, tick)
+            self._listen(block.codes)
         elif block.features is not None:
             self._picture = mosaic_of(block.features)
 
@@ -169,9 +164,9 @@ class _Session:
         elif self._reading == ROLE_MARKS[Role.USER]:
             self._said += bytes(ids)
 
-    def _listen(self, codes_NK: Ids, tick: int) -> None:
+    def _listen(self, codes_NK: Ids) -> None:
         windows = pcm16_of(codes_NK)
-        sounds = [_Sound(tick, pcm16) for pcm16 in windows if np.abs(pcm16.astype(np.int32)).max() > SILENCE_PEAK]
+        sounds = [_Sound(pcm16) for pcm16 in windows if np.abs(pcm16.astype(np.int32)).max() > SILENCE_PEAK]
         if self._reading == ROLE_MARKS[Role.USER]:
             self._told += sounds
         elif self._reading is None:
@@ -198,7 +193,7 @@ class _Session:
     def _say(self, answer: _Answer, done: TickOutput) -> tuple[TickOutput | None, TickOutput]:
         """One tick of an answer: a window of sound, a few words or a piece of a call; the picture comes last."""
         done = replace(done, response=answer.response)
-        sound = answer.take_sound(done.tick)
+        sound = answer.sounds.popleft() if answer.sounds else None
         early = None
         if sound is not None:
             early = replace(done, done=False, pcm=pcm16_to_float(sound.pcm16), codes=sound.codes, usage=Usage())
@@ -227,7 +222,7 @@ class EchoEngine:
             max_sessions=max_sessions,
             max_steps_per_tick=WORDS_PER_TICK,
             weights_hash="none",
-            build_hash="echo-1",
+            build_hash="echo-2",
             backend="python",
             hears=True,
             sees=True,

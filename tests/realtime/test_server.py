@@ -314,7 +314,7 @@ async def test_metrics_count_what_happened(start_server: Callable[..., Any]) -> 
     assert sample(text, "omniweave_client_errors_total") == 1
     assert sample(text, "omniweave_refused_total", why="invalid_api_key") == 2
     assert sample(text, "omniweave_ticks_total", kind="free") >= 1
-    assert sample(text, "omniweave_engine_info", model="echo", backend="python", weights="none", build="echo-1") == 1
+    assert sample(text, "omniweave_engine_info", model="echo", backend="python", weights="none", build="echo-2") == 1
 
 
 # --- recordings, logs, stopping -------------------------------------------------------------------------------------
