@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import uvicorn
@@ -22,7 +22,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from realtime.auth import SUBPROTOCOL, Authenticator, Caller, is_local_origin, offered_key
@@ -33,6 +32,7 @@ from realtime.host import SessionHost
 from realtime.limits import ConnectionGate
 from realtime.metrics import CONTENT_TYPE, Metrics
 from realtime.model_list import encode_model_list
+from realtime.pages import Pages
 from realtime.protocol.errors import ProtocolError
 from realtime.protocol.ids import Ids
 from realtime.protocol.session_patch import SessionPatch
@@ -248,7 +248,7 @@ def build_app(site: Site) -> Starlette:
         *CallRoutes(site, site.calls).routes(),
     ]
     if site.config.browser_dir is not None:
-        routes.append(Mount("/", _Pages(directory=site.config.browser_dir, html=True)))
+        routes.append(Mount("/", Pages(directory=site.config.browser_dir, html=True)))
     else:
         routes.append(Route("/", site.status_page))
     cors = Middleware(
@@ -260,15 +260,6 @@ def build_app(site: Site) -> Starlette:
         expose_headers=("Location",),
     )
     return Starlette(routes=routes, middleware=[cors], lifespan=lifespan)
-
-
-class _Pages(StaticFiles):
-    """Files that a browser asks about each time: modules of two versions do not fit together."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 class Server(uvicorn.Server):
