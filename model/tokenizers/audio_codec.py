@@ -1,87 +1,98 @@
 """Neural audio codec: one 250 ms frame of 24 kHz sound to four codes, and back.
 
-Convolutions and an LSTM that look at the past only turn a frame's 6,000 samples into 15 latents; a learned pooling
-makes one vector of them, and the quantizer codes it. The decoder mirrors it: codes, vector, 15 latents, 6,000 samples.
+An encoder makes one vector of a frame's 6,000 samples, the quantizer codes it, a decoder makes samples of it again.
+Two pairs of networks do that: on samples (`wave_codec.py`) or on mel bands with a vocoder (`mel_codec.py`).
 
 `encode_frame` and `decode_frame` are what a live session uses: state in, state out, every session computed alone.
 `encode` and `decode` take whole recordings through the same frame path, so both give identical bits. `forward` is for
 training: batched, differentiable, whole sequences at once, equal up to rounding.
 
-Structure after EnCodec (arXiv 2210.13438), with strides whose product divides the frame: 2 x 4 x 5 x 10 = 400.
-
-Shapes: B sessions, T samples, F frames, N latents of a frame, C channels, D dimensions, K codebooks.
+Shapes: B sessions, T samples, F frames, D dimensions, K codebooks.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from model.tokenizers.block_causal import BlockCausalConfig
+from model.tokenizers.mel_codec import MelCodecConfig, MelEncoder, SoundingDecoder
 from model.tokenizers.quantizer import QuantizerConfig, QuantizerKind, build_quantizer, check_codes
-from model.tokenizers.streaming import (
-    CausalConv1d,
-    CausalConvTranspose1d,
-    Chain,
-    ResidualUnit,
-    Streaming,
-    StreamLSTM,
-    StreamState,
-    fold_weight_norm,
-    step_rows,
-)
+from model.tokenizers.streaming import Streaming, StreamState, fold_weight_norm, step_rows
+from model.tokenizers.vocoder import LATE_HOPS, VocoderConfig
+from model.tokenizers.wave_codec import WaveCodecConfig, WaveDecoder, WaveEncoder
 from streams.types import SAMPLES_PER_TICK
 
 
 @dataclass(frozen=True, slots=True)
 class CodecConfig:
-    """`channels` is the width after the first convolution; it doubles with every stride."""
+    """One of the two kinds of networks is given."""
 
     quantizer: QuantizerConfig
-    channels: int = 32
-    strides: tuple[int, ...] = (2, 4, 5, 10)
-    kernel: int = 7
-    residual_kernel: int = 3
-    lstm_layers: int = 2
-    latent_dim: int = 128
+    wave: WaveCodecConfig | None = None
+    mel: MelCodecConfig | None = None
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.kernel, self.residual_kernel, self.lstm_layers, self.latent_dim, *self.strides) < 1:
-            raise ValueError(f"sizes must be positive: {self}")
-        if SAMPLES_PER_TICK % self.hop:
-            raise ValueError(f"strides {self.strides} make {self.hop}, which does not divide {SAMPLES_PER_TICK}")
+        if (self.wave is None) == (self.mel is None):
+            raise ValueError(f"a codec works on samples or on mel bands, one of the two: {self}")
 
     @property
-    def hop(self) -> int:
-        """Samples per latent."""
-        return math.prod(self.strides)
-
-    @property
-    def latents_per_frame(self) -> int:
-        return SAMPLES_PER_TICK // self.hop
-
-    @property
-    def top_channels(self) -> int:
-        return self.channels << len(self.strides)
+    def late_samples(self) -> int:
+        """How much later decoded sound comes than what was encoded."""
+        return LATE_HOPS * self.mel.mel.hop if self.mel is not None else 0
 
 
 def seed_codec(kind: QuantizerKind = QuantizerKind.RESIDUAL) -> CodecConfig:
-    """Full size: 32 to 512 channels, two LSTM layers, 4 codebooks of 65,536."""
+    """Samples, full size: 32 to 512 channels, two LSTM layers, 4 codebooks of 65,536."""
     dim = 128 if kind is QuantizerKind.RESIDUAL else 32  # EnCodec's latent width; 4 codes of 8 grid dimensions
-    return CodecConfig(QuantizerConfig(kind, num_codebooks=4, codebook_size=65_536, dim=dim))
+    return CodecConfig(QuantizerConfig(kind, num_codebooks=4, codebook_size=65_536, dim=dim), wave=WaveCodecConfig())
 
 
 def light_codec() -> CodecConfig:
     """The same shape at a quarter of the width, on the grid: a few milliseconds a frame on one core."""
-    return CodecConfig(
-        QuantizerConfig(QuantizerKind.GRID, num_codebooks=4, codebook_size=65_536, dim=32), channels=8, latent_dim=32
-    )
+    return CodecConfig(_grid_64_bits(), wave=WaveCodecConfig(channels=8, latent_dim=32))
 
 
 def tiny_codec(kind: QuantizerKind = QuantizerKind.RESIDUAL) -> CodecConfig:
     """For tests: the same shape of network, a hundredth of the work."""
     quantizer = QuantizerConfig(kind, num_codebooks=4, codebook_size=256, dim=16)
-    return CodecConfig(quantizer, channels=4, latent_dim=8)
+    return CodecConfig(quantizer, wave=WaveCodecConfig(channels=4, latent_dim=8))
+
+
+def speech_codec() -> CodecConfig:
+    """Mel bands: encoder 4.4, decoder 9.8 and vocoder 4 million parameters. Looks back 2 to 4 s a layer."""
+    return CodecConfig(
+        _grid_64_bits(),
+        mel=MelCodecConfig(
+            encoder_patches=BlockCausalConfig(320, num_layers=2, num_heads=5, d_ffn=1280, context_frames=8),
+            encoder_frames=BlockCausalConfig(320, num_layers=1, num_heads=5, d_ffn=1280, context_frames=16),
+            decoder_frames=BlockCausalConfig(384, num_layers=2, num_heads=6, d_ffn=1152, context_frames=16),
+            decoder_patches=BlockCausalConfig(384, num_layers=4, num_heads=6, d_ffn=1152, context_frames=8),
+            vocoder=VocoderConfig(channels=288, num_blocks=8, d_ffn=768),
+        ),
+    )
+
+
+def tiny_speech_codec() -> CodecConfig:
+    """For tests: the same shape of network, and a context short enough to slide out of."""
+    layers = BlockCausalConfig(16, num_layers=1, num_heads=2, d_ffn=32, context_frames=2)
+    return CodecConfig(
+        QuantizerConfig(QuantizerKind.GRID, num_codebooks=4, codebook_size=256, dim=16),
+        mel=MelCodecConfig(layers, layers, layers, layers, VocoderConfig(16, num_blocks=2, d_ffn=32), conv_channels=16),
+    )
+
+
+def _grid_64_bits() -> QuantizerConfig:
+    return QuantizerConfig(QuantizerKind.GRID, num_codebooks=4, codebook_size=65_536, dim=32)
+
+
+def build_networks(config: CodecConfig) -> tuple[Streaming, Streaming]:
+    """Encoder and decoder."""
+    dim = config.quantizer.dim
+    if config.mel is not None:
+        return MelEncoder(config.mel, dim), SoundingDecoder(config.mel, dim)
+    assert config.wave is not None, "checked when built"
+    return WaveEncoder(config.wave, dim), WaveDecoder(config.wave, dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,77 +104,14 @@ class CodecOutput:
     commitment_loss: torch.Tensor
 
 
-class CodecEncoder(Streaming):
-    """Samples [B, 1, T] to one vector a frame [B, F, D]."""
-
-    def __init__(self, config: CodecConfig) -> None:
-        super().__init__()
-        self.latents_per_frame = config.latents_per_frame
-        width = config.channels
-        parts: list[nn.Module] = [CausalConv1d(1, width, config.kernel)]
-        for stride in config.strides:
-            parts += [
-                ResidualUnit(width, config.residual_kernel),
-                nn.ELU(),
-                CausalConv1d(width, 2 * width, 2 * stride, stride),
-            ]
-            width *= 2
-        parts += [
-            StreamLSTM(width, config.lstm_layers),
-            nn.ELU(),
-            CausalConv1d(width, config.latent_dim, config.kernel),
-        ]
-        self.body = Chain(*parts)
-        self.pool = nn.Linear(config.latents_per_frame * config.latent_dim, config.quantizer.dim)
-
-    def initial_state(self, batch: int) -> StreamState:
-        return self.body.initial_state(batch)
-
-    def step(self, pcm_B1T: torch.Tensor, state: StreamState) -> tuple[torch.Tensor, StreamState]:
-        latents_BCT, state = self.body.step(pcm_B1T, state)
-        latents_BCFN = latents_BCT.unflatten(-1, (-1, self.latents_per_frame))
-        return self.pool(latents_BCFN.permute(0, 2, 1, 3).flatten(2)), state
-
-
-class CodecDecoder(Streaming):
-    """One vector a frame [B, F, D] to samples [B, 1, T]."""
-
-    def __init__(self, config: CodecConfig) -> None:
-        super().__init__()
-        self.latents_per_frame = config.latents_per_frame
-        self.unpool = nn.Linear(config.quantizer.dim, config.latents_per_frame * config.latent_dim)
-        width = config.top_channels
-        parts: list[nn.Module] = [
-            CausalConv1d(config.latent_dim, width, config.kernel),
-            StreamLSTM(width, config.lstm_layers),
-        ]
-        for stride in reversed(config.strides):
-            parts += [
-                nn.ELU(),
-                CausalConvTranspose1d(width, width // 2, stride),
-                ResidualUnit(width // 2, config.residual_kernel),
-            ]
-            width //= 2
-        parts += [nn.ELU(), CausalConv1d(width, 1, config.kernel)]
-        self.body = Chain(*parts)
-
-    def initial_state(self, batch: int) -> StreamState:
-        return self.body.initial_state(batch)
-
-    def step(self, z_BFD: torch.Tensor, state: StreamState) -> tuple[torch.Tensor, StreamState]:
-        latents_BFCN = self.unpool(z_BFD).unflatten(-1, (-1, self.latents_per_frame))
-        return self.body.step(latents_BFCN.transpose(1, 2).flatten(2), state)
-
-
 class AudioCodec(nn.Module):
     """The three parts together, and the two ways to run them."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = CodecEncoder(config)
+        self.encoder, self.decoder = build_networks(config)
         self.quantizer = build_quantizer(config.quantizer)
-        self.decoder = CodecDecoder(config)
 
     def fold_weight_norm(self) -> None:
         """For inference: weights once and for all. After this the codec is no longer trained."""

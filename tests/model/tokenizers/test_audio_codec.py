@@ -4,17 +4,28 @@ import pytest
 import torch
 
 from model.init import init_weights
-from model.tokenizers.audio_codec import AudioCodec, CodecConfig, seed_codec, tiny_codec
+from model.tokenizers.audio_codec import (
+    AudioCodec,
+    seed_codec,
+    tiny_codec,
+    tiny_speech_codec,
+)
 from model.tokenizers.quantizer import QuantizerKind
 from model.tokenizers.streaming import CausalConv1d, StreamLSTM, reset_row
+from model.tokenizers.wave_codec import WaveCodecConfig
 from streams.types import SAMPLES_PER_TICK
 
 KINDS = list(QuantizerKind)
+CODECS = {
+    "samples, residual": tiny_codec(QuantizerKind.RESIDUAL),
+    "samples, grid": tiny_codec(QuantizerKind.GRID),
+    "mel bands": tiny_speech_codec(),
+}
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=list(CODECS))
 def codec(request) -> AudioCodec:
-    built = AudioCodec(tiny_codec(request.param))
+    built = AudioCodec(CODECS[request.param])
     init_weights(built, 0)
     return built.eval()
 
@@ -182,15 +193,15 @@ def test_seed_codec_has_the_structure_of_the_seed():
 @pytest.mark.parametrize("kind", KINDS)
 def test_seed_codec_makes_one_vector_of_fifteen_latents(kind):
     config = seed_codec(kind)
-    assert config.latents_per_frame == 15
+    assert config.wave.latents_per_frame == 15
     assert (config.quantizer.num_codebooks, config.quantizer.codebook_size) == (4, 65_536)
 
 
 def test_strides_of_the_original_proposal_are_refused():
     with pytest.raises(ValueError, match="320"):
-        dataclasses.replace(tiny_codec(), strides=(2, 4, 5, 8))
+        dataclasses.replace(tiny_codec().wave, strides=(2, 4, 5, 8))
 
 
 def test_sizes_must_be_positive():
     with pytest.raises(ValueError, match="channels=0"):
-        CodecConfig(tiny_codec().quantizer, channels=0)
+        WaveCodecConfig(channels=0)
