@@ -2,6 +2,7 @@
 
 import { isEmpty } from '../sdk/index.js';
 import { icon, make } from './dom.js';
+import { blocksOf, elementOf, wordsOf } from './markdown.js';
 
 /** @typedef {import('../sdk/conversation.js').Entry} Entry */
 
@@ -13,6 +14,8 @@ const NEAR_PX = 80; // scrolled away by less counts as at the end
 export class Transcript {
   /** @type {Map<string, HTMLLIElement>} */
   #items = new Map();
+  /** What is shown of an entry. @type {WeakMap<HTMLElement, string>} */
+  #texts = new WeakMap();
   #list;
   #scroller;
   #announce;
@@ -73,7 +76,7 @@ export class Transcript {
     const wasDone = shown.dataset.status !== 'streaming';
     shown.dataset.via = entry.via;
     shown.dataset.status = entry.status;
-    part(shown, 'entry-text').textContent = entry.text;
+    this.#showText(shown, entry);
     this.#showNote(shown, entry);
     this.#showPictures(shown, entry);
     part(shown, 'entry-end').textContent = ENDINGS[entry.status];
@@ -85,13 +88,20 @@ export class Transcript {
     const item = entry.role === 'notice' ? noticeOf('') : make('li', 'entry');
     item.dataset.role = entry.role;
     item.dataset.status = 'streaming';
-    item.append(make('span', 'visually-hidden', SPEAKERS[entry.role]), make('span', 'entry-text'));
+    item.append(make('span', 'visually-hidden', SPEAKERS[entry.role]), make('div', 'entry-text'));
     item.append(make('p', 'entry-note'), make('div', 'pictures'), make('p', 'entry-end'));
     this.#items.set(entry.id, item);
     this.#list.append(item);
     if (this.#list.childElementCount > MAX_ITEMS) this.#list.firstElementChild?.remove();
     if (this.#items.size > MAX_ITEMS) this.#items.delete(this.#items.keys().next().value ?? '');
     return item;
+  }
+
+  /** @param {HTMLElement} item @param {Entry} entry */
+  #showText(item, { role, text }) {
+    if (this.#texts.get(item) === text) return;
+    this.#texts.set(item, text);
+    part(item, 'entry-text').replaceChildren(...(role === 'assistant' ? blocksOf(text).map(elementOf) : [text]));
   }
 
   /** @param {HTMLElement} item @param {Entry} entry */
@@ -129,7 +139,7 @@ export class Transcript {
   #read(entry) {
     if (entry.role === 'notice') this.#announce(entry.text);
     if (entry.role !== 'assistant') return;
-    if (entry.via === 'typed' && entry.text) this.#announce(`Agent: ${entry.text}`);
+    if (entry.via === 'typed' && entry.text) this.#announce(`Agent: ${wordsOf(entry.text)}`);
     else if (entry.pictures.length > 0) this.#announce('The agent drew a picture.');
   }
 }
