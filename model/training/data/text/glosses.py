@@ -23,12 +23,8 @@ def wordnet_glosses(directory: Path = WORDNET_DIR) -> list[str]:
     """The glosses of every entry, in the order of the files."""
     if not (directory / "data.noun").exists():
         raise MissingPackage(f"glosses need WordNet 3.0 in {directory}: apt-get install wordnet-base")
-    glosses = []
-    for part in _PARTS:
-        for line in (directory / f"data.{part}").read_text("ascii").splitlines():
-            if not line.startswith("  "):  # the licence is indented
-                glosses.append(line.partition(" | ")[2])
-    return glosses
+    lines = (line for part in _PARTS for line in (directory / f"data.{part}").read_text("ascii").splitlines())
+    return [line.partition(" | ")[2] for line in lines if not line.startswith("  ")]  # the licence is indented
 
 
 def gloss_sentences(glosses: list[str]) -> list[str]:

@@ -1,10 +1,10 @@
 """Numbers in English words, as they are spoken: 1984 as a count, as a year, as digits."""
 
-_ONES = (
+_ONES = (  # noqa: SIM905
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 ).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
 _SCALES = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"), (100, "hundred"))
 _ORDINAL_ENDS = {
     "one": "first",
@@ -56,5 +56,5 @@ def year(number: int) -> str:
 
 
 def digits(number: str) -> str:
-    """ "407" → four zero seven."""
+    """The digits one by one: 407 → four zero seven."""
     return " ".join(_ONES[int(digit)] for digit in number)

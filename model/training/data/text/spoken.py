@@ -1,7 +1,7 @@
 """From typed text to a sentence that can be spoken, or None where it should not be.
 
-Kept: plain English words and light punctuation. Dropped: addresses, digits, symbols, shouting, names, unwanted words and
-words that hardly anybody uses (mostly typing mistakes).
+Kept: plain English words and light punctuation. Dropped: addresses, digits, symbols, shouting, names, unwanted words
+and words that hardly anybody uses (mostly typing mistakes).
 """
 
 import re

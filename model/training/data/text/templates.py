@@ -1,7 +1,7 @@
 """Sentences we make up: numbers, times, names, spelling, commands and short answers.
 
-`make(kind, random)` draws one. The choices are wide enough that most sentences of a set differ; short answers repeat, as
-they do in speech.
+`make(kind, random)` draws one. The choices are wide enough that most sentences of a set differ; short answers repeat,
+as they do in speech.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,26 +14,86 @@ from model.training.data.text.words import COMMON_WORDS, FIRST_NAMES, LAST_NAMES
 
 Random = np.random.Generator
 
-_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_MONTHS = "January February March April May June July August September October November December".split()
-_ROOMS = "kitchen bedroom hallway bathroom garage office basement garden".split() + ["living room", "dining room"]
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_MONTHS = (
+    "January February March April May June July August September October November December".split()  # noqa: SIM905
+)
+_HOME = ["kitchen", "bedroom", "hallway", "bathroom", "garage", "office", "basement", "garden"]
+_ROOMS = [*_HOME, "living room", "dining room"]
 _DEVICES = ["light", "lamp", "fan", "heater", "radio", "television", "speaker", "coffee machine", "air conditioner"]
-_COLORS = "red green blue yellow orange purple white black brown pink gray".split()
+_COLORS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "black", "brown", "pink", "gray"]
 _PLACES = ["station", "airport", "library", "hospital", "post office", "museum", "bakery", "school", "park", "market"]
 _UNITS = ["minutes", "hours", "days", "weeks", "months", "miles", "meters", "pounds", "cups", "degrees"]
 _ITEMS = [f"{word}s" for word in COMMON_WORDS if word[-1] not in "sxyh"]
 
-_ANSWERS = """Yes. | No. | Sure. | Okay. | Of course. | Not yet. | Maybe. | I think so. | I don't know. | Thank you.
-    | You're welcome. | Good morning. | Good evening. | Good night. | Hello. | Hi there. | Goodbye. | See you later.
-    | One moment, please. | Let me think. | That's right. | That's not right. | Sorry, say that again? | I'm listening.
-    | Go ahead. | I see. | Got it. | No problem. | Just a second. | What do you mean? | Really? | Great! | Sounds good.
-    | I agree. | I'm not sure. | Could you repeat that? | Yes, I can hear you. | No, thank you. | Never mind. | Stop.
-    | Wait a moment. | Please continue. | Here you are. | Done. | All right. | Welcome back. | How can I help?
-    | I can't do that. | I didn't hear you. | Let's go on. | Let's start over. | It's up to you. | I'd be happy to.
-    | Anything else? | That's all. | Exactly. | Certainly. | Absolutely. | Nice to meet you. | Take your time. | Uh-huh.
-    | Tell me more. | Why not? | Who is it? | Where are you? | What is that? | How much is it? | Which one?""".split(
-    "|"
-)
+_ANSWERS = """Yes.
+No.
+Sure.
+Okay.
+Of course.
+Not yet.
+Maybe.
+I think so.
+I don't know.
+Thank you.
+You're welcome.
+Good morning.
+Good evening.
+Good night.
+Hello.
+Hi there.
+Goodbye.
+See you later.
+One moment, please.
+Let me think.
+That's right.
+That's not right.
+Sorry, say that again?
+I'm listening.
+Go ahead.
+I see.
+Got it.
+No problem.
+Just a second.
+What do you mean?
+Really?
+Great!
+Sounds good.
+I agree.
+I'm not sure.
+Could you repeat that?
+Yes, I can hear you.
+No, thank you.
+Never mind.
+Stop.
+Wait a moment.
+Please continue.
+Here you are.
+Done.
+All right.
+Welcome back.
+How can I help?
+I can't do that.
+I didn't hear you.
+Let's go on.
+Let's start over.
+It's up to you.
+I'd be happy to.
+Anything else?
+That's all.
+Exactly.
+Certainly.
+Absolutely.
+Nice to meet you.
+Take your time.
+Uh-huh.
+Tell me more.
+Why not?
+Who is it?
+Where are you?
+What is that?
+How much is it?
+Which one?""".splitlines()
 
 
 def _one(random: Random, choices: Sequence[str]) -> str:
@@ -183,7 +243,7 @@ def command_sentence(random: Random) -> str:
 def answer_sentence(random: Random) -> str:
     """A short answer, at times two."""
     count = 1 if random.random() < 0.5 else 2
-    return " ".join(_ANSWERS[int(choice)].strip() for choice in random.integers(len(_ANSWERS), size=count))
+    return " ".join(_ANSWERS[int(choice)] for choice in random.integers(len(_ANSWERS), size=count))
 
 
 MAKERS: dict[Kind, Callable[[Random], str]] = {
