@@ -1,0 +1,123 @@
+"""What an agent is to do, tick by tick, in a model's own tokens: its utterances as ids and audio frames.
+
+Reads the outputs of a recorded or simulated session: text, sound and pictures by tick, `response` naming the utterance.
+A text is tokenized as a whole and its ids dealt out to the ticks in which their first letters were written, so words
+are cut as the model cuts them, and still lead the speech. Its picture follows the text, between delimiters; an utterance
+that was not cut off ends with the chat template's end of turn.
+
+Shape legend: K codebooks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from model.chat import ChatTemplate
+from model.network import Network
+from model.pixels import Fit, to_pixels
+from model.tokenizers.text import TextStream, TextTokenizer
+from streams.types import SAMPLES_PER_TICK, Finish, Ids, Pixels, Samples, TickOutput
+
+
+@dataclass(slots=True, eq=False)
+class Deed:
+    """What is to be begun in one tick. `ends` is set in the last of an utterance, and how it ended."""
+
+    utterance: str | None = None
+    ids: list[int] = field(default_factory=list)
+    frame_K: Ids | None = None
+    ends: Finish | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.ids and self.frame_K is None
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """Pieces of text by the tick that wrote them."""
+
+    pieces: list[tuple[int, str]] = field(default_factory=list)
+    image: Pixels | None = None
+    last_tick: int = 0
+    ends: Finish | None = None
+
+
+class Tokenizers:
+    """The model's own ways out: text, the codec of its voice, and its pictures."""
+
+    def __init__(self, network: Network, tokenizer: TextTokenizer) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self.chat = ChatTemplate(network.config.chat, tokenizer)
+
+    def deeds(self, outputs: Iterable[TickOutput], asked: frozenset[str]) -> dict[int, Deed]:
+        """By tick. The turns of utterances that a client `asked` for are closed by the writer of the sample."""
+        deeds: dict[int, Deed] = {}
+        utterances: dict[str, _Utterance] = {}
+        frames: list[tuple[int, Samples]] = []
+        for output in outputs:
+            if output.response is None:
+                continue
+            utterance = utterances.setdefault(output.response, _Utterance())
+            utterance.last_tick = output.tick
+            if output.text:
+                utterance.pieces.append((output.tick, output.text))
+            if output.pcm is not None:
+                frames.append((output.tick, output.pcm))
+            utterance.image = output.image if output.image is not None else utterance.image
+            utterance.ends = output.finish or utterance.ends
+            deeds.setdefault(output.tick, Deed(output.response))
+        for tick, codes_K in self._voice(frames):
+            deeds[tick].frame_K = codes_K
+        for name, utterance in utterances.items():
+            deeds[utterance.last_tick].ends = utterance.ends
+            for tick, ids in self._ids(utterance, closes=name not in asked).items():
+                deeds[tick].ids += ids
+        return deeds
+
+    @torch.inference_mode()
+    def _voice(self, frames: list[tuple[int, Samples]]) -> list[tuple[int, Ids]]:
+        """Frames are coded in one stream, as the decoder hears them: what lies between two is no sound to it."""
+        codec = self._network.audio_codec
+        if codec is None:
+            return []
+        state = codec.encoder_state()
+        coded = []
+        for tick, pcm in frames:
+            codes_1K, state = codec.encode_frame(state, torch.from_numpy(pcm.copy()).view(1, 1, SAMPLES_PER_TICK))
+            coded.append((tick, codes_1K[0].to(torch.int32).numpy()))
+        return coded
+
+    def _ids(self, utterance: _Utterance, closes: bool) -> dict[int, list[int]]:
+        ids_at: dict[int, list[int]] = {}
+        if not utterance.pieces and utterance.image is None:
+            return ids_at
+        tick = utterance.last_tick
+        if utterance.pieces:
+            ends = np.cumsum([len(text) for _, text in utterance.pieces])
+            stream, written = TextStream(self._tokenizer), 0
+            for token in self._tokenizer.encode("".join(text for _, text in utterance.pieces)):
+                place = min(int(np.searchsorted(ends, written, side="right")), len(ends) - 1)
+                tick = utterance.pieces[place][0]
+                ids_at.setdefault(tick, []).append(token)
+                written += len(stream.push(token))
+        if utterance.image is not None:
+            ids_at.setdefault(tick, []).extend(self._picture(utterance.image))
+        if closes and utterance.ends is Finish.STOP:
+            ids_at.setdefault(tick, []).append(self.chat.end_id)
+        return ids_at
+
+    @torch.inference_mode()
+    def _picture(self, rgb: Pixels) -> list[int]:
+        vq, vocab = self._network.image_vq, self._network.config.vocab
+        if vq is None:
+            return []
+        codes = vq.encode(to_pixels(rgb, vq.config.side_px, Fit.PAD)[None]).flatten().tolist()
+        return [
+            vocab.delimiter("image_start"),
+            *(vocab.first_image + code for code in codes),
+            vocab.delimiter("image_end"),
+        ]

@@ -1,0 +1,142 @@
+"""Exchanges about what is shown to the camera, and drawing on request."""
+
+from model.training.data.text.numerals import cardinal
+from model.training.simulation.pictures import COLORED, COLORS, describe, draw_picture, plural, with_article
+from model.training.simulation.scene import NotNow, Scene
+from model.training.simulation.script import AnyLine, Picture, PictureKind
+
+DRAWN_KINDS = (PictureKind.SHAPE, PictureKind.COLOR, PictureKind.COUNT, PictureKind.DIGIT, PictureKind.THING)
+
+
+def see(scene: Scene) -> list[AnyLine]:
+    """Something is held to the camera and asked about, at times while it is being raised."""
+    _needs_camera(scene)
+    kind = scene.one(list(PictureKind))
+    picture = draw_picture(scene.random, kind)
+    shown = scene.show(picture)
+    slots = {"things": plural(picture.name)} if kind is PictureKind.COUNT else {}
+    asked = scene.request(f"see_{kind}", **slots)
+    return [shown, asked, scene.reply(*_answers(picture))]
+
+
+def _answers(picture: Picture) -> list[str]:
+    match picture.kind:
+        case PictureKind.COLOR:
+            return [f"That's {picture.name}.", f"{picture.name}.", f"It's {picture.name}."]
+        case PictureKind.SHAPE:
+            name = with_article(picture.name)
+            return [f"That's {name}.", f"It's {name}.", f"I see {describe(picture)}."]
+        case PictureKind.COUNT:
+            number = cardinal(picture.count)
+            return [f"{number}.", f"I see {number} {plural(picture.name)}.", f"There are {number}."]
+        case PictureKind.DIGIT:
+            number = cardinal(int(picture.name))
+            return [f"{number}.", f"That's the number {number}.", f"It's a {number}."]
+        case PictureKind.WORD:
+            return [f"It says {picture.name}.", f"The word is {picture.name}.", f"I read: {picture.name}."]
+        case PictureKind.THING:
+            return [
+                f"That's {describe(picture)}.",
+                f"I see {describe(picture)}.",
+                f"It looks like {describe(picture)}.",
+            ]
+
+
+def describe_view(scene: Scene) -> list[AnyLine]:
+    _needs_camera(scene)
+    picture = draw_picture(scene.random, scene.one(list(PictureKind)))
+    words = describe(picture)
+    return [scene.show(picture), scene.request("describe"), scene.reply(f"I see {words}.", f"There is {words}.")]
+
+
+def see_changed(scene: Scene) -> list[AnyLine]:
+    """One thing is replaced by another."""
+    first = see(scene) if scene.in_view is None else []
+    assert scene.in_view is not None, "seen now or earlier"
+    before, after = scene.in_view, draw_picture(scene.random, scene.one(list(PictureKind)))
+    if describe(before) == describe(after):
+        raise NotNow("the same again")
+    return [
+        *first,
+        scene.show(after),
+        scene.request("see_changed"),
+        scene.reply(
+            f"First I saw {describe(before)}, now it's {describe(after)}.",
+            f"It was {describe(before)}. Now I see {describe(after)}.",
+            f"Now it's {describe(after)}.",
+        ),
+    ]
+
+
+def see_before(scene: Scene) -> list[AnyLine]:
+    """Asks for what was in view earlier in the session."""
+    first: list[AnyLine] = []
+    while scene.shown_before is None:
+        first += see(scene)
+    words = describe(scene.shown_before)
+    return [
+        *first,
+        scene.request("see_before"),
+        scene.reply(f"You showed me {words}.", f"It was {words}.", f"I saw {words}."),
+    ]
+
+
+def see_nothing(scene: Scene) -> list[AnyLine]:
+    """Honest without a camera."""
+    if scene.in_view is not None or scene.sees:
+        raise NotNow("the camera is on")
+    return [
+        scene.request("see_nothing"),
+        scene.reply("I don't see anything. Is the camera on?", "Your camera is off, so I can't see.", "I see nothing."),
+    ]
+
+
+def put_away(scene: Scene) -> list[AnyLine]:
+    if scene.in_view is None:
+        raise NotNow("nothing is in view")
+    return [scene.show(None)]
+
+
+def narrate(scene: Scene) -> list[AnyLine]:
+    """From the command on the agent says what it sees whenever that changes."""
+    _needs_camera(scene)
+    lines: list[AnyLine] = [scene.request("narrate"), scene.reply("Okay.", "I'm watching.", "Sure, show me.")]
+    for _ in range(int(scene.random.integers(2, 4))):
+        picture = draw_picture(scene.random, scene.one(list(PictureKind)))
+        words = describe(picture)
+        lines += [scene.show(picture), scene.reply(f"{words}.", f"I see {words}.", f"Now {words}.")]
+    return [*lines, scene.request("stop_narrating"), scene.reply("Okay, I stop.", "All right.", "Done.")]
+
+
+def draw(scene: Scene) -> list[AnyLine]:
+    kind = scene.one(DRAWN_KINDS)
+    picture = draw_picture(scene.random, kind)
+    slots = {"color": picture.color, "name": picture.name}
+    if kind is PictureKind.COUNT:
+        slots = {"color": picture.color, "count": cardinal(picture.count), "things": plural(picture.name)}
+    elif kind is PictureKind.DIGIT:
+        slots["name"] = cardinal(int(picture.name))
+    elif kind is PictureKind.THING and picture.name in COLORED:
+        slots["name"] = f"{picture.color} {picture.name}"
+    asked = scene.request(f"draw_{kind}", **slots)
+    words = describe(picture)
+    scene.drawn = picture
+    return [asked, scene.reply(f"Here is {words}.", f"I'm drawing {words}.", f"Sure, {words}.", draws=picture)]
+
+
+def draw_it_again(scene: Scene) -> list[AnyLine]:
+    """A follow-up: the same in another colour."""
+    first: list[AnyLine] = []
+    while scene.drawn is None or scene.drawn.kind not in (PictureKind.SHAPE, PictureKind.COUNT):
+        first = draw(scene)
+    drawn = scene.drawn
+    color = scene.one([name for name in COLORS if name != drawn.color])
+    picture = Picture(drawn.kind, drawn.name, color, drawn.count, drawn.seed)
+    asked = scene.request("draw_it_again", color=color)
+    scene.drawn = picture
+    return [*first, asked, scene.reply(f"Here it is in {color}.", f"Now it's {color}.", "Here you are.", draws=picture)]
+
+
+def _needs_camera(scene: Scene) -> None:
+    if not scene.sees:
+        raise NotNow("the camera is off")

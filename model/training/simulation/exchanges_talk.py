@@ -1,0 +1,218 @@
+"""Exchanges of conversation: greetings, names, small talk, facts, follow-ups.
+
+Each is a function from the scene to the lines of one request and its answer.
+"""
+
+from model.training.data.text.words import FIRST_NAMES
+from model.training.simulation.facts import (
+    AGENT_NAME,
+    ANIMAL_SOUNDS,
+    CAPITALS,
+    DEFINITIONS,
+    FAVORITES,
+    HOBBIES,
+    INSTRUMENTS,
+    JOKES,
+    MEALS,
+    OPPOSITES,
+    PROPERTIES,
+)
+from model.training.simulation.scene import NotNow, Scene
+from model.training.simulation.script import AnyLine, Waits
+
+
+def greeting(scene: Scene) -> list[AnyLine]:
+    name = f", {scene.user_name}" if scene.user_name else ""
+    return [
+        scene.request("greeting"),
+        scene.reply(f"Hello{name}! How can I help?", f"Hi{name}! I'm listening.", f"Hello{name}, good to hear you."),
+    ]
+
+
+def farewell(scene: Scene) -> list[AnyLine]:
+    name = f", {scene.user_name}" if scene.user_name else ""
+    return [
+        scene.request("farewell"),
+        scene.reply(f"Goodbye{name}!", f"Bye{name}, talk to you soon.", f"See you{name}!", f"Take care{name}."),
+    ]
+
+
+def how_are_you(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("how_are_you"),
+        scene.reply("I'm fine, thanks. And you?", "Very well, thank you.", "All good here. How are you?"),
+    ]
+
+
+def thanks(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("thanks"),
+        scene.reply("You're welcome.", "Gladly.", "Any time.", "My pleasure.", "You're welcome, happy to help."),
+    ]
+
+
+def small_talk(scene: Scene) -> list[AnyLine]:
+    asked = scene.request(
+        "small_talk", meal=scene.one(MEALS), instrument=scene.one(INSTRUMENTS), hobby=scene.one(HOBBIES)
+    )
+    return [
+        asked,
+        scene.reply(
+            "I see. Tell me more about it.", "That sounds interesting.", "Oh, really?", "I like hearing that.",
+            "Thanks for telling me. What comes next?", "I understand.",
+        ),
+    ]  # fmt: skip
+
+
+def own_name(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("own_name"),
+        scene.reply(f"I'm {AGENT_NAME}.", f"My name is {AGENT_NAME}.", f"You can call me {AGENT_NAME}."),
+    ]
+
+
+def abilities(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("abilities"),
+        scene.reply(
+            "I can listen, look, talk, write and draw, all at once.",
+            "I can chat with you, tell what you show me, draw small pictures and write down what you say.",
+            "Small things: sums, spelling, counting, pictures. I'm a small model, so don't expect too much.",
+        ),
+    ]
+
+
+def what_are_you(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("what_are_you"),
+        scene.reply(
+            "I'm a small computer model that hears, sees and speaks.",
+            "I'm a program, not a person.",
+            "No human here. I'm a model that talks with you live.",
+        ),
+    ]
+
+
+def hear_me(scene: Scene) -> list[AnyLine]:
+    return [
+        scene.request("hear_me"),
+        scene.reply("Yes, I can hear you.", "I hear you well.", "Loud and clear.", "Yes, go ahead."),
+    ]
+
+
+def give_name(scene: Scene) -> list[AnyLine]:
+    name = scene.one(FIRST_NAMES)
+    lines: list[AnyLine] = [
+        scene.request("give_name", name=name),
+        scene.reply(f"Nice to meet you, {name}.", f"Hello, {name}!", f"Hi {name}. What can I do for you?"),
+    ]
+    scene.user_name = name
+    return lines
+
+
+def recall_name(scene: Scene) -> list[AnyLine]:
+    if scene.user_name:
+        replies = [f"Your name is {scene.user_name}.", f"You're {scene.user_name}.", f"You told me: {scene.user_name}."]
+    else:
+        replies = ["You haven't told me yet.", "I don't know. What's your name?", "I don't know your name yet."]
+    return [scene.request("recall_name"), scene.reply(*replies)]
+
+
+def yes_no_fact(scene: Scene) -> list[AnyLine]:
+    thing, quality, is_so = scene.one(PROPERTIES)
+    replies = (
+        [f"Yes, {thing} is {quality}.", "Yes, it is.", f"Yes, that's right, {thing} is {quality}."]
+        if is_so
+        else [f"No, {thing} is not {quality}.", "No, it isn't.", f"No, I don't think {thing} is {quality}."]
+    )
+    return [scene.request("yes_no_fact", thing=thing, property=quality), scene.reply(*replies)]
+
+
+def fact(scene: Scene) -> list[AnyLine]:
+    country = scene.one(list(CAPITALS))
+    city = CAPITALS[country]
+    return [
+        scene.request("fact", country=country),
+        scene.reply(f"The capital of {country} is {city}.", f"{city}.", f"That's {city}.", f"It's {city}."),
+    ]
+
+
+def animal_sound(scene: Scene) -> list[AnyLine]:
+    animal = scene.one(list(ANIMAL_SOUNDS))
+    sound = ANIMAL_SOUNDS[animal]
+    return [
+        scene.request("animal_sound", animal=animal),
+        scene.reply(f"A {animal} says {sound}.", f"{sound}!", f"The {animal} goes {sound}."),
+    ]
+
+
+def define(scene: Scene) -> list[AnyLine]:
+    word = scene.one(list(DEFINITIONS))
+    meaning = DEFINITIONS[word]
+    return [
+        scene.request("define", word=word),
+        scene.reply(f"{meaning}.", f"Well, {meaning}.", f"Simply put, {meaning}."),
+    ]
+
+
+def opposite(scene: Scene) -> list[AnyLine]:
+    word, other = scene.one(list(OPPOSITES.items()))
+    if scene.chance(0.5):
+        word, other = other, word
+    return [
+        scene.request("opposite", word=word),
+        scene.reply(f"The opposite of {word} is {other}.", f"{other}.", f"That would be {other}."),
+    ]
+
+
+def favorite(scene: Scene) -> list[AnyLine]:
+    topic = scene.one(list(FAVORITES))
+    item = scene.one(FAVORITES[topic])
+    lines: list[AnyLine] = [
+        scene.request("favorite", topic=topic, item=item),
+        scene.reply("I'll remember that.", f"{item}, good choice.", f"{item}, noted.", f"Nice, {item}."),
+    ]
+    scene.favorites[topic] = item
+    return lines
+
+
+def recall_favorite(scene: Scene) -> list[AnyLine]:
+    first = favorite(scene) if not scene.favorites else []
+    topic, item = scene.one(list(scene.favorites.items()))
+    return [
+        *first,
+        scene.request("recall_favorite", topic=topic),
+        scene.reply(f"Your favorite {topic} is {item}.", f"You said {item}.", f"{item}, you told me."),
+    ]
+
+
+def joke(scene: Scene) -> list[AnyLine]:
+    return [scene.request("joke"), scene.reply(*JOKES)]
+
+
+def cannot(scene: Scene) -> list[AnyLine]:
+    asked = scene.request("cannot", country=scene.one(list(CAPITALS)), name=scene.one(FIRST_NAMES))
+    return [
+        asked,
+        scene.reply(
+            "I can't do that, sorry.", "Sorry, I have no way to do that.", "I only know what you say and show me.",
+            "That's beyond me. I can talk, look and draw.",
+        ),
+    ]  # fmt: skip
+
+
+def say_again(scene: Scene) -> list[AnyLine]:
+    if not scene.last_reply:
+        raise NotNow("nothing was said yet")
+    said = scene.last_reply
+    return [scene.request("say_again"), scene.reply(said, f"I said: {said}")]
+
+
+def check_in(scene: Scene) -> list[AnyLine]:
+    """The only silence that the agent may break."""
+    return [
+        scene.request("check_in"),
+        scene.reply("All right, I will.", "Okay, I'll speak up then.", "Sure."),
+        Waits(duration_us=scene.pause_us(9_500, 10_500)),
+        scene.reply("Are you still there?", "It's quiet. Are you there?", "Your turn!", "Still with me?"),
+    ]
