@@ -15,7 +15,7 @@ from model.config import (
 from model.encoders.audio import seed_audio_encoder, whisper_tiny_encoder
 from model.encoders.vision import light_vit, seed_vit, tiny_vit
 from model.tokenizers.audio_codec import light_codec, seed_codec, tiny_codec
-from model.tokenizers.image_vq import omniweave_image_vq, seed_image_vq, small_image_vq, tiny_image_vq
+from model.tokenizers.image_vq import light_image_vq, omniweave_image_vq, seed_image_vq, tiny_image_vq
 from model.tokenizers.text import ByteTokenizer
 from streams.types import Sampling
 
@@ -60,7 +60,7 @@ def nano() -> ModelConfig:
         decoder=DecoderConfig(
             d_model=width, num_layers=30, num_heads=9, num_kv_heads=3, d_head=64, d_ffn=1536, rope_theta=100_000.0
         ),
-        vocab=VocabConfig(text=49_152, image=small_image_vq().codebook_size),
+        vocab=VocabConfig(text=49_152, image=light_image_vq().codebook_size),
         tied_text_head=True,
         audio=AudioVocabConfig(),
         encoding=EncodingConfig(),
@@ -71,7 +71,7 @@ def nano() -> ModelConfig:
         tick=TickConfig(),
         abilities=TEXT_ONLY,
         audio_codec=light_codec(),
-        image_vq=small_image_vq(),
+        image_vq=light_image_vq(),
         vision=light_vit(d_out=width),
         audio_encoder=whisper_tiny_encoder(d_out=width),
     )

@@ -105,10 +105,10 @@ def outline(shape: Shape) -> NDArray[np.float64]:
         return np.stack((np.cos(turn), np.sin(turn)), axis=1)
     if shape is Shape.HEART:  # the curve of mathworld.wolfram.com/HeartCurve.html, eq. 6
         y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
-        return np.stack((16 * np.sin(turn) ** 3, -y - 2.5), axis=1) / 17.5
+        return np.stack((16 * np.sin(turn) ** 3, -y - 2.5), axis=1) / 18.2
     if shape is Shape.MOON:
         outer = np.linspace(0.25 * np.pi, 1.75 * np.pi, 40)
-        inner = np.linspace(1.62 * np.pi, 0.38 * np.pi, 30)
+        inner = np.linspace(1.6 * np.pi, 0.4 * np.pi, 30)
         inside = np.stack((0.42 + 0.78 * np.cos(inner), 0.78 * np.sin(inner)), axis=1)
         return np.concatenate((np.stack((np.cos(outer), np.sin(outer)), axis=1), inside))
     if shape is Shape.STAR:

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from model.encoders.vision import VisionEncoder, seed_vit, small_vit, tiny_vit
+from model.encoders.vision import VisionEncoder, light_vit, seed_vit, small_vit, tiny_vit
 from model.init import init_weights
 
 
@@ -55,6 +55,31 @@ def test_picture_of_another_size_is_refused(encoder):
         encoder.encode(torch.zeros(1, 3, 20, 16))
 
 
+# --- the stem ---
+
+
+def test_stem_is_read_by_every_patch_and_learns():
+    encoder = VisionEncoder(dataclasses.replace(tiny_vit(d_out=8), stem_strides=(2,), stem_widths=(8,)))
+    init_weights(encoder, 0)
+    features = encoder(pictures(2))
+    assert features.shape == (2, 2, 8)
+    features.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+    for row in range(2):
+        assert torch.equal(encoder.encode(pictures(2)[row : row + 1])[0], encoder.encode(pictures(2))[row])
+
+
+@pytest.mark.parametrize(("strides", "widths"), [((2,), ()), ((2,), (12,)), ((), (8,))])
+def test_stem_needs_a_width_of_whole_groups_for_each_stride(strides, widths):
+    with pytest.raises(ValueError, match="the stem needs a width for each stride"):
+        dataclasses.replace(tiny_vit(8), stem_strides=strides, stem_widths=widths)
+
+
+def test_stem_must_divide_the_patches():
+    with pytest.raises(ValueError, match="do not divide patches of 4 px"):
+        dataclasses.replace(tiny_vit(8), stem_strides=(3,), stem_widths=(8,))
+
+
 # --- presets ---
 
 
@@ -75,7 +100,7 @@ def test_seed_encoder_has_about_300_million_parameters_and_a_projection_of_8():
     )
 
 
-@pytest.mark.parametrize("preset", [seed_vit, small_vit, tiny_vit])
+@pytest.mark.parametrize("preset", [seed_vit, small_vit, light_vit, tiny_vit])
 def test_frame_costs_at_most_sixteen_positions(preset):
     assert preset(64).num_positions <= 16
 

@@ -1,16 +1,21 @@
 import dataclasses
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from model.init import init_weights
+from model.pixels import Fit, to_pixels, to_rgb
 from model.tokenizers.image_vq import (
     ImageVQ,
+    light_image_vq,
     omniweave_image_vq,
     seed_image_vq,
     small_image_vq,
     tiny_image_vq,
 )
+from streams.video import decode_image
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +99,54 @@ def test_id_out_of_the_codebook_is_refused(tokenizer):
         tokenizer.decode(torch.full((1, 4, 4), 64))
 
 
+# --- files ---
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        np.full((5, 40), 200, np.uint8),
+        np.full((40, 5, 3), 90, np.uint8),
+        np.full((7, 7, 4), 128, np.uint8),
+        np.full((33, 20), 40_000, np.uint16),
+        np.zeros((1, 1), np.uint8),
+    ],
+    ids=["grey", "rgb", "rgba", "16-bit", "one pixel"],
+)
+@pytest.mark.parametrize("fit", list(Fit))
+def test_picture_file_of_any_size_and_mode_becomes_ids(tokenizer, levels, fit):
+    file = cv2.imencode(".png", levels)[1].tobytes()
+    ids = tokenizer.encode(to_pixels(decode_image(file), tokenizer.config.side_px, fit)[None])
+    assert to_rgb(tokenizer.decode(ids)[0]).shape == (16, 16, 3)
+
+
+def test_picture_file_that_is_cut_off_never_gets_as_far_as_ids():
+    file = cv2.imencode(".png", np.arange(3000, dtype=np.uint8).reshape(25, 40, 3))[1].tobytes()
+    with pytest.raises(ValueError, match="picture"):
+        decode_image(file[: len(file) // 2])
+
+
 # --- presets ---
 
 
 @pytest.mark.parametrize(
     ("config", "grid", "codebook_size"),
-    [(small_image_vq(), 16, 4096), (seed_image_vq(), 128, 65_536), (omniweave_image_vq(), 16, 16_384)],
-    ids=["small", "seed", "omniweave"],
+    [
+        (light_image_vq(), 12, 4096),
+        (small_image_vq(), 16, 4096),
+        (seed_image_vq(), 128, 65_536),
+        (omniweave_image_vq(), 16, 16_384),
+    ],
+    ids=["light", "small", "seed", "omniweave"],
 )
 def test_presets_have_the_grids_they_name(config, grid, codebook_size):
     assert (config.grid, config.num_ids, config.codebook_size) == (grid, grid**2, codebook_size)
 
 
 @pytest.mark.parametrize(
-    "config", [tiny_image_vq(), seed_image_vq(), omniweave_image_vq(), small_image_vq()], ids=lambda c: str(c.side_px)
+    "config",
+    [tiny_image_vq(), light_image_vq(), seed_image_vq(), omniweave_image_vq(), small_image_vq()],
+    ids=lambda c: str(c.side_px),
 )
 def test_networks_of_all_presets_end_at_their_grids(config):
     with torch.device("meta"):
