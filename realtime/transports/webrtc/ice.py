@@ -2,7 +2,8 @@
 
 aioice binds any port of every address but loopback, and knows no other way. `IceNetwork.prepare` makes one of its
 connections gather as `RtcConfig` says and report each authenticated check of its peer, by replacing two methods of
-that object; a test checks that they are still where aioice calls them. Remote candidates and checks stay aioice's own.
+that object, and `release` takes them back. A test checks that they are still where aioice calls them. Remote candidates
+and checks stay aioice's own.
 """
 
 import asyncio
@@ -73,6 +74,11 @@ class IceNetwork:
 
         connection.get_component_candidates = gather  # type: ignore[assignment, method-assign]
         connection.check_incoming = check_incoming  # type: ignore[assignment, method-assign]
+
+    def release(self, connection: Connection) -> None:
+        """Undo `prepare`, whose closures hold the connection and whoever hears of checks."""
+        for name in ("get_component_candidates", "check_incoming"):
+            connection.__dict__.pop(name, None)
 
     async def _bind_all(self, connection: Connection, component: int, addresses: list[str]) -> list[StunProtocol]:
         """A socket on each address that can have one."""

@@ -19,7 +19,6 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
-from aiortc.rtcicetransport import RTCIceTransport
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
 from realtime.rtc_config import RtcConfig
@@ -30,6 +29,7 @@ from realtime.transports.webrtc.offer import Offer
 from realtime.transports.webrtc.order import OpusPacket
 from realtime.transports.webrtc.receivers import gate_video, tap_sound
 from realtime.transports.webrtc.speaker import SpeakerTrack
+from realtime.transports.webrtc.untie import ice_transports, untie
 from streams.clock import Clock
 from streams.types import Pixels, Samples
 
@@ -107,7 +107,8 @@ class Peer:
         self._network = network
         self._sees = sees
         self._clock = clock
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=_ice_servers(config)))
+        servers = RTCConfiguration(iceServers=_ice_servers(config))
+        self._connection: RTCPeerConnection | None = RTCPeerConnection(servers)  # None once it is closed
         self._channel: RTCDataChannel | None = None
         self._filming: asyncio.Task[None] | None = None
         self._has_channel = True
@@ -127,15 +128,16 @@ class Peer:
         """The answer's SDP, with every candidate. Raises ValueError for a bad offer, `NoPortFree` where none is."""
         self._has_channel = offer.has_channel
         connection = self._connection
+        assert connection is not None, "a connection that was closed answers nothing"
         connection.on("datachannel", self._accept_channel)
-        connection.on("connectionstatechange", self._follow_state)
+        connection.on("connectionstatechange", lambda: self._follow(connection.connectionState))
         speaker = SpeakerTrack(lambda num_samples: self._owner.take_speech(self, num_samples), self._clock)
         voice = connection.addTransceiver(speaker, "sendrecv")
         voice.setCodecPreferences([_opus()])
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-            self._choose_media(voice)
-            for transport in self._ice_transports():
+            self._choose_media(connection, voice)
+            for transport in ice_transports(connection):
                 self._network.prepare(transport.iceGatherer._connection, lambda: self._owner.peer_alive(self))
             await connection.setLocalDescription()
         except _BAD_OFFER as error:
@@ -143,10 +145,10 @@ class Peer:
         self.has_microphone = voice.currentDirection in ("sendrecv", "recvonly")
         return connection.localDescription.sdp
 
-    def _choose_media(self, voice: RTCRtpTransceiver) -> None:
+    def _choose_media(self, connection: RTCPeerConnection, voice: RTCRtpTransceiver) -> None:
         """One microphone and one camera; nothing else is received, so nothing else can pile up."""
         tap_sound(voice.receiver, lambda packet: self._owner.hear(self, packet))
-        for transceiver in self._connection.getTransceivers():
+        for transceiver in connection.getTransceivers():
             if transceiver is voice:
                 continue
             if transceiver.kind == "video" and self._sees and self._filming is None and transceiver.receiver.track:
@@ -156,13 +158,6 @@ class Peer:
                 self._filming.add_done_callback(_log_failure)
             else:
                 transceiver.direction = "inactive"
-
-    def _ice_transports(self) -> set[RTCIceTransport]:
-        connection = self._connection
-        found = {transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()}
-        if connection.sctp is not None:
-            found.add(connection.sctp.transport.transport)
-        return found
 
     # --- what happens to it -----------------------------------------------------------------------------------------
 
@@ -175,8 +170,7 @@ class Peer:
         channel.on("close", self._note_gone)
         self._note_open()
 
-    def _follow_state(self) -> None:
-        state = self._connection.connectionState
+    def _follow(self, state: str) -> None:
         logger.debug("connection is %s", state)
         if state in ("failed", "closed"):
             self._note_gone()
@@ -210,7 +204,10 @@ class Peer:
         return num_undelivered(self._channel) if self._channel is not None else 0
 
     async def close(self) -> None:
-        """Let go of everything. The owner is not told, and is no longer held by what aiortc leaves to the collector."""
+        """Let go of everything; reference counting then frees it, aiortc's objects included. The owner is not told."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
         self._is_gone = True
         self._owner = _Nobody()
         if self._filming is not None:
@@ -218,11 +215,15 @@ class Peer:
             await asyncio.wait({self._filming})
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._connection.close()
+                await connection.close()
         except TimeoutError:
             logger.error("a connection did not close within %g s", CLOSE_TIMEOUT_S)
         except _BAD_OFFER:
             logger.exception("a connection did not close cleanly")
+        untie(connection, self._channel)
+        for transport in ice_transports(connection):
+            self._network.release(transport.iceGatherer._connection)
+        self._channel = self._filming = None
 
 
 def _opus() -> RTCRtpCodecCapability:

@@ -19,6 +19,7 @@ from realtime.transports.webrtc.opus import OpusDecoder
 from realtime.transports.webrtc.order import OpusPacket
 from realtime.transports.webrtc.receivers import tap_sound
 from realtime.transports.webrtc.speaker import SpeakerTrack
+from realtime.transports.webrtc.untie import untie
 from streams.clock import SystemClock
 from streams.types import SAMPLE_RATE_HZ, Pixels, Samples
 from tests.realtime.strict import Event, StrictClient
@@ -138,6 +139,8 @@ class RtcClient:
 
     async def close(self) -> None:
         await self.peer.close()
+        untie(self.peer, self.channel)
+        del self.peer, self.channel  # which hold us, too
         await self._http.aclose()
 
     # --- events -----------------------------------------------------------------------------------------------------
