@@ -32,7 +32,9 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ClipRecord(Placed, frozen=True, kw_only=True):
-    """One line of the manifest. `source` names the engine or corpus; `voiced` is the share that holds speech."""
+    """One line of the manifest. `source` names the engine or corpus; `voiced` is the share of its loudest second that
+    is speech.
+    """
 
     text: str
     kind: str

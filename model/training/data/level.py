@@ -17,6 +17,15 @@ def level_db(pcm: NDArray[np.float32]) -> float:
     return float(10 * np.log10(loud.mean())) if len(loud) else float("-inf")
 
 
+def loudest(pcm: NDArray[np.float32], num_samples: int) -> NDArray[np.float32]:
+    """The stretch of this length that holds the most energy; all of a shorter clip."""
+    if len(pcm) <= num_samples:
+        return pcm
+    energy = np.concatenate([[0.0], np.cumsum(np.square(pcm, dtype=np.float64))])
+    start = int(np.argmax(energy[num_samples:] - energy[:-num_samples]))
+    return pcm[start : start + num_samples]
+
+
 def levelled(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
     """The clip at `LEVEL_DB`, or softer where its peak would be too high. Silence stays silence."""
     now_db = level_db(pcm)

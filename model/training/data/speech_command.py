@@ -48,5 +48,6 @@ def plan_of(engine: EngineName, voices: list[str] | None, eval_clips: int, seed:
 
 def load_maker(assets: Path, plan: SpeechPlan) -> SpeechMaker:
     """The real engine, the installed corpora and the voice activity detector."""
+    engine = CATALOG[EngineName(plan.engine)].load(assets)
     mix = standard_mix(seed_of(plan.seed, plan.engine))  # engines do not all speak the same sentences
-    return SpeechMaker(plan, CATALOG[EngineName(plan.engine)].load(assets), mix, VoiceActivity())
+    return SpeechMaker(plan, engine, mix, VoiceActivity())

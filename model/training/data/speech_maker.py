@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.training.data.clip import CLIP_RATE_HZ, ClipRecord, Split, Word
 from model.training.data.engines.engine import SpeechEngine
 from model.training.data.held_out import check_split
-from model.training.data.level import levelled
+from model.training.data.level import levelled, loudest
 from model.training.data.seeding import seed_of
 from model.training.data.text.mix import SentenceMix
 
@@ -18,6 +18,7 @@ CLIPS_PER_SHARD = 64
 
 _MIN_SAMPLES = CLIP_RATE_HZ // 4
 _MAX_SAMPLES = CLIP_RATE_HZ * 20
+_HEARD_SAMPLES = CLIP_RATE_HZ  # the detector hears the loudest second: all of a clip would cost more than some engines
 _MIN_VOICED = 0.2  # a short answer between an engine's pauses still has this much; noise and broken synthesis have not
 
 
@@ -68,7 +69,7 @@ class SpeechMaker:
         pcm = levelled(soxr.resample(speech.pcm.astype(np.float32), speech.rate_hz, CLIP_RATE_HZ, "VHQ"))
         if not _MIN_SAMPLES <= len(pcm) <= _MAX_SAMPLES:
             return None
-        voiced = self._activity.voiced(pcm)
+        voiced = self._activity.voiced(loudest(pcm, _HEARD_SAMPLES))
         if voiced < _MIN_VOICED:
             return None
         end_us = len(pcm) * 1_000_000 // CLIP_RATE_HZ
