@@ -37,10 +37,10 @@ class VisionEncoderConfig:
 
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=3_500, learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.05, evaluate_every=1_000
+            steps=8_000, learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.05, evaluate_every=1_000
         )
     )
-    frames_per_batch: int = 32
+    frames_per_batch: int = 16
 
     def build(self, setup: Setup) -> "VisionEncoderStage":
         if setup.model.vision is None:
