@@ -10,6 +10,7 @@ from collections.abc import Collection
 from model.training.data.text.words import REPAIRS, UNWANTED
 
 _ALLOWED = re.compile(r"[A-Za-z ,.?!;'-]+")
+_LETTERS = frozenset("bcdefghjklmnopqrstuvwxyz")  # "u r": the words among the letters are "a" and "I"
 _EDGE = ".,?!;'-"
 _UNWANTED_WORDS = frozenset(word for word in UNWANTED if not word.endswith("*"))
 _UNWANTED_STEMS = tuple(word[:-1] for word in UNWANTED if word.endswith("*"))
@@ -38,7 +39,7 @@ def spoken(text: str, known: Collection[str], min_words: int, max_words: int) ->
     words = [bare(part) for token in tokens for part in token.split()]
     if not min_words <= len(words) <= max_words:
         return None
-    if any(word not in known or is_unwanted(word) for word in words):
+    if any(word not in known or is_unwanted(word) or word in _LETTERS for word in words):
         return None
     if any(len(token) > 2 and token.isupper() and token.isalpha() for token in tokens):
         return None
