@@ -32,6 +32,7 @@ class LoopConfig:
     bf16: bool = True  # autocast to bfloat16; weights and optimizer stay in float32
     qat: Fp4Format | None = None  # train through this four-bit grid, with straight-through gradients
     compile: bool = False  # compile the decoder's layers: minutes at the start
+    recompute: bool = False  # keep only the inputs of decoder layers for the backward pass: less memory, more work
     checkpoint_every: int = 500  # steps
     evaluate_every: int = 500  # steps; 0 evaluates at the end only
     log_every: int = 10  # steps

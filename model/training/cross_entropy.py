@@ -4,7 +4,9 @@
 for a loss that is a weighted mean, which most are. `cross_entropy_rows` gives a loss per row, for losses that are any
 function of those, and computes logits again in the backward pass. Both are held to the plain formula by tests.
 
-Matrices are multiplied in bfloat16 under autocast; softmax and sums are float32.
+Matrices are multiplied in bfloat16 under autocast. Where gradients are wanted, logits then stay bfloat16 and only the
+softmax over them is computed in float32: its rounding adds 0.002 at most to the loss of a row, less than that of the
+logits does, and no float32 copy of a chunk is written. Without gradients losses are exact for their logits.
 
 Shape legend: N rows, D model width, V vocabulary, C rows of a chunk.
 """
@@ -48,16 +50,22 @@ def compute_dtype(hidden: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
-def log_softmax_of(hidden_CD: Tensor, weight_VD: Tensor) -> Tensor:
-    """Log probabilities [C, V] in float32."""
-    return torch.log_softmax(hidden_CD @ weight_VD.T, dim=-1, dtype=torch.float32)
+def losses_of(logits_CV: Tensor, targets_C: Tensor) -> Tensor:
+    """-log softmax[target] of each row, float32 [C]."""
+    return -torch.log_softmax(logits_CV, dim=-1, dtype=torch.float32).gather(1, targets_C[:, None]).squeeze(1)
 
 
-def logit_gradient_(logp_CV: Tensor, targets_C: Tensor, dtype: torch.dtype) -> Tensor:
-    """The derivative of -logp[target] by the logits: softmax less one-hot, in `dtype`. Overwrites `logp_CV`."""
-    gradient_CV = logp_CV.exp_()
+def losses_and_gradient(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses float32 [C], and their derivative by the logits: softmax less one-hot."""
+    if logits_CV.dtype is torch.float32:
+        losses_C = losses_of(logits_CV, targets_C)
+        gradient_CV = torch.softmax(logits_CV, dim=-1)
+    else:
+        gradient_CV = torch.softmax(logits_CV, dim=-1)
+        chosen_C = gradient_CV.gather(1, targets_C[:, None]).squeeze(1).float()
+        losses_C = -chosen_C.clamp_min(torch.finfo(torch.float32).tiny).log()
     gradient_CV[torch.arange(len(targets_C), device=targets_C.device), targets_C] -= 1.0
-    return gradient_CV.to(dtype)
+    return losses_C, gradient_CV
 
 
 class _MeanCrossEntropy(torch.autograd.Function):
@@ -75,11 +83,12 @@ class _MeanCrossEntropy(torch.autograd.Function):
             for begin in range(0, len(hidden_ND), rows):
                 part = slice(begin, begin + rows)
                 hidden, targets, share = hidden_ND[part].to(dtype), targets_N[part], share_N[part]
-                logp_CV = log_softmax_of(hidden, weight)
-                loss -= (logp_CV.gather(1, targets[:, None]).squeeze(1) * share).sum()
+                logits_CV = hidden @ weight.T
                 if hidden_grad is None and weight_grad is None:
+                    loss += (losses_of(logits_CV, targets) * share).sum()
                     continue
-                gradient_CV = logit_gradient_(logp_CV, targets, dtype)
+                losses_C, gradient_CV = losses_and_gradient(logits_CV, targets)
+                loss += (losses_C * share).sum()
                 if hidden_grad is not None:
                     hidden_grad[part] = (gradient_CV @ weight) * share[:, None]
                 if weight_grad is not None:
@@ -109,8 +118,7 @@ class _CrossEntropyRows(torch.autograd.Function):
         with torch.autocast(hidden_ND.device.type, enabled=False):
             for begin in range(0, len(hidden_ND), rows):
                 part = slice(begin, begin + rows)
-                logp_CV = log_softmax_of(hidden_ND[part].to(dtype), weight)
-                losses_N[part] = -logp_CV.gather(1, targets_N[part, None]).squeeze(1)
+                losses_N[part] = losses_of(hidden_ND[part].to(dtype) @ weight.T, targets_N[part])
         ctx.save_for_backward(hidden_ND, weight_VD, targets_N)
         ctx.rows, ctx.dtype = rows, dtype
         return losses_N
@@ -126,7 +134,7 @@ class _CrossEntropyRows(torch.autograd.Function):
         for begin in range(0, len(hidden_ND), rows):
             part = slice(begin, begin + rows)
             hidden, targets, grad = hidden_ND[part].to(dtype), targets_N[part], grad_N[part, None]
-            gradient_CV = logit_gradient_(log_softmax_of(hidden, weight), targets, dtype)
+            _, gradient_CV = losses_and_gradient(hidden @ weight.T, targets)
             if hidden_grad is not None:
                 hidden_grad[part] = (gradient_CV @ weight) * grad
             if weight_grad is not None:

@@ -18,6 +18,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from model.decoder import Layer
 from model.training.averaging import Average
@@ -84,9 +85,11 @@ class _Run:
         self.networks.to(place.device)
         if config.qat is not None:
             attach_grid(self.networks, config.qat)
-        if config.compile:
-            for part in self.networks.modules():
-                if isinstance(part, Layer):
+        for part in self.networks.modules():
+            if isinstance(part, Layer):
+                if config.recompute:
+                    part.forward = partial(checkpoint, part.forward, use_reentrant=False)
+                if config.compile:
                     part.compile()
         parameters = list(self.networks.parameters())
         self.num_trained = sum(p.numel() for p in parameters if p.requires_grad)

@@ -20,6 +20,7 @@ import tyro
 
 from model.config import ModelConfig
 from model.presets import PRESETS
+from model.training.allocator import keep_freed_memory
 from model.training.config import LoopConfig
 from model.training.loop import check_directory, run
 from model.training.parallel import ParallelConfig, find_place
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(overview())
         return 0
     torch.set_flush_denormal(True)  # before the first parallel region, whose threads take this over
+    keep_freed_memory()
     try:
         return start(arguments)
     except StartError as error:

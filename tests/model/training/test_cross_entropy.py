@@ -91,7 +91,7 @@ def test_autocast_multiplies_in_bfloat16_and_stays_close() -> None:
         rows = cross_entropy_rows(hidden, weight, targets)
     assert loss.dtype is torch.float32
     torch.testing.assert_close(loss, plain(hidden, weight, targets).mean(), rtol=2e-2, atol=2e-2)
-    torch.testing.assert_close(rows.mean(), loss)
+    torch.testing.assert_close(rows.mean(), loss, rtol=0, atol=2e-3)  # one softmax is rounded to bfloat16
     assert not torch.equal(rows, plain(hidden, weight, targets))
     loss.backward()
     assert weight.grad is not None
