@@ -22,7 +22,7 @@ from streams.types import Ids, Message, Respond, Rewrite, TickWindow
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reply:
-    """What the model says in one turn: text and image ids, the closing one left out, and frames; `weight` of its loss."""
+    """What the model says in one turn: ids without the closing one, frames a tick apart; `weight` of its loss."""
 
     ids: tuple[int, ...]
     frames_FK: Ids | None = None
@@ -94,3 +94,8 @@ class Scribe:
             step += 1
             if step == self.config.tick.max_steps or (text is None and frame is None):
                 tick, step, spoke = tick + 1, 0, False
+
+
+def perceiving_network(config: ModelConfig) -> Network:
+    """What hears and sees for a `Scribe`, its weights undefined: typed conversations never look at them."""
+    return Network(config, with_decoder=False).eval().requires_grad_(False)

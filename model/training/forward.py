@@ -77,6 +77,18 @@ def nll_by_sample(network: Network, rows: PackedRows) -> Tensor:
     return nll.index_add(0, text.sample_N, text_N).index_add(0, audio.sample_N, audio_N)
 
 
+@torch.no_grad()
+def is_exact(network: Network, rows: PackedRows) -> Tensor:
+    """Whether the most likely id is the target at every position that a sample is asked, bool [num_samples].
+
+    Where that is so, drawing greedily would have written the sample's answer.
+    """
+    text, _ = asked(network, rows)
+    best_N = torch.cat([(part @ joint_weight(network).T).argmax(-1) for part in text.hidden_ND.split(256)])
+    wrong = torch.zeros(rows.num_samples, device=best_N.device)
+    return wrong.index_add(0, text.sample_N, (best_N != text.target).float()) == 0
+
+
 # --- the decoder ----------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from model.attention import temporal_mask
 from model.training.sequences import Sample
 
 PADDING = -1  # in `sample_BT`
+SAMPLES_APART = 1 << 14  # more than a row ever holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,29 @@ def first_fit(samples: Sequence[Sample], num_positions: int) -> list[list[int]]:
         rows[place].append(number)
         room[place] -= len(sample)
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class RowsConfig:
+    """The size of a batch."""
+
+    rows: int = 8
+    positions: int = 256  # of a row
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.positions < 2:
+            raise ValueError(f"a batch has rows of at least 2 positions, got {self.rows} of {self.positions}")
+
+
+def fill_rows(sample_of: Callable[[int], Sample], index: int, config: RowsConfig) -> PackedRows:
+    """Batch `index` of full rows. Every row has a range of sample numbers of its own, so batches share none."""
+    samples: list[Sample] = []
+    rows: list[list[int]] = []
+    for row in range(index * config.rows, (index + 1) * config.rows):
+        filled = fill_row(lambda number, first=row * SAMPLES_APART: sample_of(first + number), config.positions)
+        rows.append(list(range(len(samples), len(samples) + len(filled))))
+        samples += filled
+    return pack_rows(samples, rows, config.positions)
 
 
 # --- rows as tensors ------------------------------------------------------------------------------------------------

@@ -23,6 +23,16 @@ PACKAGE = "model.training.stages"
 CONFIGS = {
     "text_tokenizer": "TextTokenizerConfig",
     "audio_encoder": "HearingConfig",
+    "image_tokenizer": "ImageTokenizerConfig",
+    "vision_encoder": "VisionEncoderConfig",
+    "audio_codec": "AudioCodecConfig",
+    "vocoder": "VocoderStageConfig",
+    "pretrain_text_image": "PretrainTextImageConfig",
+    "pretrain_audio": "PretrainAudioConfig",
+    "pretrain_all": "PretrainAllConfig",
+    "instruct": "InstructConfig",
+    "dpo": "DpoConfig",
+    "internalize": "InternalizeConfig",
 }
 
 

@@ -80,11 +80,11 @@ def _first(block: TokenBlock, count: int) -> TokenBlock:
 
 
 class SampleBuilder:
-    """Appends positions and sets targets. Call `build` once, at the end."""
+    """Appends positions and sets targets; `build` gives all so far."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._vocab = config.vocab
-        self._num_codebooks = config.audio.num_codebooks
+        self._silence = (SILENT,) * config.audio.num_codebooks
         self._streams_read = config.abilities.streams_read
         self.clear()
 
@@ -99,6 +99,11 @@ class SampleBuilder:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def blocks(self) -> tuple[TokenBlock, ...]:
+        """All positions so far."""
+        return tuple(self._blocks)
+
     # --- positions ---------------------------------------------------------------------------------------------------
 
     def append(self, block: TokenBlock) -> None:
@@ -109,6 +114,15 @@ class SampleBuilder:
     def receive(self, segment: Segment, tick: int) -> None:
         """Received tokens without a packer: pretraining has no turns and no clock."""
         self.append(self._received.place(segment, tick))
+
+    def read(self, segment: Segment, tick: int, weight: float = 1.0) -> None:
+        """Received ids, each of which the text and image head should have foreseen from what is before it."""
+        assert segment.ids is not None, "only ids are foreseen by the text and image head"
+        first = self._length
+        self.receive(segment, tick)
+        for place, joint_id in enumerate(segment.ids.tolist(), start=first - 1):
+            if place >= 0:
+                self._text[place] = (joint_id, weight)
 
     def apply(self, tick_input: TickInput) -> None:
         """What the engine's `step` does with the blocks of a tick. Who may speak is the caller's to know."""
@@ -135,10 +149,18 @@ class SampleBuilder:
 
     def teach_audio(self, target_K: Ids | None, weight: float = 1.0) -> None:
         """The frame that the audio head should say after the last position; None is No Output."""
-        codes = (SILENT,) * self._num_codebooks if target_K is None else tuple(target_K.tolist())
-        if len(codes) != self._num_codebooks:
-            raise ValueError(f"a frame has {self._num_codebooks} codes, got {len(codes)}")
+        codes = self._silence if target_K is None else tuple(target_K.tolist())
+        if len(codes) != len(self._silence):
+            raise ValueError(f"a frame has {len(self._silence)} codes, got {len(codes)}")
         self._teach(self._audio, codes, weight)
+
+    def silence_text(self, weight: float) -> None:
+        """No Output of the text and image head after every position so far."""
+        self._text = dict.fromkeys(range(self._length), (self._vocab.no_output, weight))
+
+    def silence_audio(self, weight: float) -> None:
+        """No Output of the audio head after every position so far."""
+        self._audio = dict.fromkeys(range(self._length), (self._silence, weight))
 
     def ask(self, text: int | None, frame_K: Ids | None, text_weight: float = 1.0, audio_weight: float = 1.0) -> None:
         """Both heads at the last position: one decode step's targets. A head with weight 0 is not asked."""
@@ -164,12 +186,17 @@ class SampleBuilder:
             raise ValueError(f"position {self._length - 1} cannot mean both {known[0]} and {target}")
         targets[self._length - 1] = (target, weight + (known[1] if known is not None else 0.0))
 
+    def forget_targets(self) -> None:
+        """Ask nothing at all positions so far."""
+        self._text.clear()
+        self._audio.clear()
+
     # --- the whole ---------------------------------------------------------------------------------------------------
 
     def build(self) -> Sample:
         text_T = np.zeros(self._length, np.int32)
         text_weight_T = np.zeros(self._length, np.float32)
-        audio_TK = np.full((self._length, self._num_codebooks), SILENT, np.int32)
+        audio_TK = np.full((self._length, len(self._silence)), SILENT, np.int32)
         audio_weight_T = np.zeros(self._length, np.float32)
         for place, (joint_id, weight) in self._text.items():
             text_T[place], text_weight_T[place] = joint_id, weight

@@ -88,6 +88,13 @@ class OmniweaveVideoAppend(ClientEventBase, frozen=True, kw_only=True, tag="omni
     image: bytes
 
 
+class OmniweaveResponseRate(ClientEventBase, frozen=True, kw_only=True, tag="omniweave.response.rate"):
+    """Extension: a thumb up or down for a response. Nothing happens but that a recording holds it."""
+
+    response_id: str
+    rating: Literal["up", "down"]
+
+
 ClientEvent: TypeAlias = (
     SessionUpdate
     | InputAudioBufferAppend
@@ -101,4 +108,5 @@ ClientEvent: TypeAlias = (
     | ResponseCreate
     | ResponseCancel
     | OmniweaveVideoAppend
+    | OmniweaveResponseRate
 )

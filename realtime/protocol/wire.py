@@ -154,6 +154,7 @@ _PARSERS: Final[dict[str, Callable[[Fields], ClientEvent]]] = {
     "response.create": _response_create,
     "response.cancel": _plain(ce.ResponseCancel),
     "omniweave.video.append": _video_append,
+    "omniweave.response.rate": _plain(ce.OmniweaveResponseRate),
 }
 
 

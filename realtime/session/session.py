@@ -186,6 +186,8 @@ class Session:
                 self._responder.cancel(event.response_id, "client_cancelled")
             case ce.OmniweaveVideoAppend():
                 self._look(event.image)
+            case ce.OmniweaveResponseRate():
+                pass  # recorded like every event, for those who train on it
 
     def _update(self, patch: SessionPatch) -> None:
         config = merged(self._config, patch, self._setup.info)

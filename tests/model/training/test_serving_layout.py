@@ -1,65 +1,26 @@
 """Training sees what serving sees: an engine whose heads are told what to say, beside the sample that says the same."""
 
-from collections import deque
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from model.cache import SlotCache
 from model.config import TickConfig
-from model.engine import ModelEngine
-from model.network import Network
 from model.tokenizers.text import ByteTokenizer
 from model.training.conversation import Exchange, Reply, Scribe
 from model.training.forward import embed, hidden_states
 from model.training.packed_rows import pack
-from streams.types import EngineInfo, Finish, Message, Respond, Rewrite, Role, TickInput, TickWindow, VideoFrame
+from streams.types import Finish, Message, Respond, Rewrite, Role, TickInput, TickWindow, VideoFrame
 from tests.model.training.networks import lively_network, tiny_config
+from tests.model.training.scripted_engine import Listener, scripted_engine
 
 SYSTEM = (Message(0, Role.SYSTEM, ("Be brief.",)),)
 
 
-class ToldWhatToSay(Network):
-    """A network whose heads say what a script holds, a pair of id and frame for each step; all else is real."""
-
-    def tell(self, steps: list[tuple[int | None, np.ndarray | None]]) -> None:
-        self.script = deque(steps)
-
-    def text_logits(self, hidden_ND: torch.Tensor) -> torch.Tensor:
-        text, self.frame = self.script.popleft()
-        logits = torch.full((1, self.config.vocab.no_output + 1), -100.0)
-        logits[0, self.config.vocab.no_output if text is None else text] = 100.0
-        return logits
-
-    def draw_frame(self, hidden_D, draw) -> torch.Tensor | None:
-        return None if self.frame is None else torch.from_numpy(self.frame)
-
-
-class Listener:
-    """The decoder, remembering what it was given and what it gave back."""
-
-    def __init__(self, network: Network) -> None:
-        self.decoder = network.decoder
-        self.inputs: list[torch.Tensor] = []
-        self.hidden: list[torch.Tensor] = []
-
-    def forward_cached(self, x_ND, rows, cache):
-        self.inputs.append(x_ND.clone())
-        self.hidden.append(self.decoder.forward_cached(x_ND, rows, cache).clone())
-        return self.hidden[-1]
-
-
-def serve(config, network, exchanges, script) -> tuple[Listener, list]:
+def serve(network, exchanges, script) -> tuple[Listener, list]:
     """Live the conversation in an engine."""
-    told = ToldWhatToSay(config).eval()
-    told.load_state_dict(network.state_dict())
-    told.tell(script)
-    listener = Listener(told)
-    info = EngineInfo("tiny", 1, config.tick.max_steps, "w", "b", "reference", True, True, True, True, True)
-    cache = SlotCache(config.decoder, 1, config.tick.cache_positions, torch.float32)
-    engine = ModelEngine(told, listener, cache, ByteTokenizer(), info)
+    engine, listener = scripted_engine(network, script)
     engine.open("s", 0)
     tick, finishes = 0, []
     for number, exchange in enumerate(exchanges):
@@ -125,7 +86,7 @@ def test_a_sample_is_what_the_engine_feeds_its_decoder(name: str):
     scribe = Scribe(network, ByteTokenizer())
     exchanges = CASES[name]
     script = [step for one in exchanges for step in steps_of(one.reply, 8, scribe.chat.end_id)]
-    listener, finishes = serve(config, network, exchanges, script)
+    listener, finishes = serve(network, exchanges, script)
     assert finishes == [Finish.STOP] * len(exchanges)
 
     sample = scribe.write(SYSTEM, exchanges)

@@ -191,6 +191,13 @@ def test_a_camera_picture_is_base64_with_or_without_a_data_url() -> None:
     assert decode("omniweave.video.append", image="data:image/jpeg;base64,AAAA").image == b"\0\0\0"
 
 
+def test_a_response_is_rated_with_a_thumb_up_or_down() -> None:
+    rated = decode("omniweave.response.rate", response_id="resp_1", rating="down")
+    assert (rated.response_id, rated.rating) == ("resp_1", "down")
+    with pytest.raises(ProtocolError, match="rating"):
+        decode("omniweave.response.rate", response_id="resp_1", rating="meh")
+
+
 def test_a_responses_options_come_in_ga_and_beta_spelling() -> None:
     ga = decode(
         "response.create",
