@@ -3,11 +3,19 @@
 import sys
 from argparse import ArgumentParser
 
-from model.training.data import noise_command, pictures_command, show_command, speech_command, text_command
+from model.training.data import (
+    noise_command,
+    pictures_command,
+    recordings_command,
+    show_command,
+    speech_command,
+    text_command,
+)
 from model.training.data.engines.engine import MissingPackage
 
 _COMMANDS = {
     "speech": speech_command,
+    "recordings": recordings_command,
     "pictures": pictures_command,
     "text": text_command,
     "noise": noise_command,

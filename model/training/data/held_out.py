@@ -30,7 +30,7 @@ HELD_OUT: tuple[HeldOut, ...] = (
     HeldOut("kokoro", "bf_emma", "an unseen British woman of the most natural engine"),
     HeldOut("kokoro", "bm_george", "an unseen British man of the most natural engine"),
     HeldOut("flite", "awb", "an unseen Scottish speaker through an older kind of synthesis"),
-    HeldOut("asterisk", "second-half", "studio recordings of a human: the second half by sorted file name"),
+    HeldOut("asterisk", "allison-second-half", "studio recordings of a human: the second half by sorted file name"),
     HeldOut("pocketsphinx", None, "human readers of books: the only honest test on unseen people"),
     HeldOut("jfk", None, "a recognition benchmark everybody reports"),
     HeldOut("moonshine", None, "human samples that come with a recogniser"),

@@ -16,10 +16,10 @@ from model.training.data.text.mix import SentenceMix
 
 CLIPS_PER_SHARD = 64
 
-_MIN_SAMPLES = CLIP_RATE_HZ // 4
-_MAX_SAMPLES = CLIP_RATE_HZ * 20
+MIN_SAMPLES = CLIP_RATE_HZ // 4
+MAX_SAMPLES = CLIP_RATE_HZ * 20
 _HEARD_SAMPLES = CLIP_RATE_HZ  # the detector hears the loudest second: all of a clip would cost more than some engines
-_MIN_VOICED = 0.2  # a short answer between an engine's pauses still has this much; noise and broken synthesis have not
+MIN_VOICED = 0.2  # a short answer between an engine's pauses still has this much; noise and broken synthesis have not
 
 
 class SpeechPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +67,10 @@ class SpeechMaker:
         sentence = self._mix.sentence(split, index)
         speech = self._engine.speak(sentence.text, voice, seed_of(plan.seed, plan.engine, split, index))
         pcm = levelled(soxr.resample(speech.pcm.astype(np.float32), speech.rate_hz, CLIP_RATE_HZ, "VHQ"))
-        if not _MIN_SAMPLES <= len(pcm) <= _MAX_SAMPLES:
+        if not MIN_SAMPLES <= len(pcm) <= MAX_SAMPLES:
             return None
         voiced = self._activity.voiced(loudest(pcm, _HEARD_SAMPLES))
-        if voiced < _MIN_VOICED:
+        if voiced < MIN_VOICED:
             return None
         end_us = len(pcm) * 1_000_000 // CLIP_RATE_HZ
         record = ClipRecord(
