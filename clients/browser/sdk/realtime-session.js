@@ -30,6 +30,7 @@ import { openWebSocket } from './websocket-transport.js';
 
 const MAX_PLAYABLE = 64; // items whose sound may still wait to be heard
 const HANGING_UP = 'You ended the session.';
+const WAITING = ['conversation.item.create', 'response.create', 'session.update']; // for the connection to come back
 const HARMLESS = ['response_cancel_not_active', 'item_create_duplicate_item_id']; // we were late, that is all
 
 /** @extends {Emitter<import('./types.js').SessionEvents>} */
@@ -56,6 +57,10 @@ export class RealtimeSession extends Emitter {
   #responseId = '';
   #wantsResponse = false;
   #seen = new SeenEvents();
+  /** What was to be sent while the connection was away. @type {RealtimeEvent[]} */
+  #unsent = [];
+  /** The transport that the latest session, or part of one, began with. @type {import('./types.js').Transport | null} */
+  #begun = null;
   /** Where in an item its sound is. @type {Map<string, number>} */
   #soundIndex = new Map();
 
@@ -98,6 +103,7 @@ export class RealtimeSession extends Emitter {
     this.#connection = connection;
     connection.on('state', (state) => {
       if (state === 'ended') this.#tell(this.conversation.interruptAll());
+      if (state === 'open' && connection.transport === this.#begun) this.#sendUnsent(); // the network was only slow
       this.#update();
     });
     connection.on('opened', ({ transport, how }) => this.#begin(transport, how));
@@ -188,6 +194,7 @@ export class RealtimeSession extends Emitter {
 
   /** @param {RealtimeEvent} event */
   send(event) {
+    if (this.#connection?.state === 'reconnecting' && WAITING.includes(event.type)) this.#unsent.push(event);
     if (this.#connection?.state !== 'open') return;
     this.#connection.send(event);
     this.emit('sent', event);
@@ -210,14 +217,20 @@ export class RealtimeSession extends Emitter {
 
   /** @param {import('./types.js').Transport} transport @param {'new' | 'resumed' | 'replaced'} how */
   #begin(transport, how) {
+    this.#begun = transport;
     this.emit('output', transport.output);
     void transport.setMicrophone(this.#microphone);
     void transport.setCamera(this.#camera, this.#grab);
-    if (how === 'resumed') return;
+    if (how === 'resumed') return this.#sendUnsent();
     this.#facts = { waiting: false, responding: false, writing: false, playing: false };
     this.send({ type: 'session.update', session: sessionConfig(this.turnTaking, this.#options.instructions) });
     if (how === 'replaced') this.#retell();
     this.#update();
+    return undefined;
+  }
+
+  #sendUnsent() {
+    for (const event of this.#unsent.splice(0)) this.send(event);
   }
 
   /** A new session in place of one that was lost: tell it what was said before. */
@@ -226,6 +239,8 @@ export class RealtimeSession extends Emitter {
     for (const item of this.conversation.toItems()) this.send({ type: 'conversation.item.create', item });
     const text = 'The server had lost this session. A new one was told what had been said in words.';
     this.#tell([...broken, this.conversation.addNotice(text)]);
+    const isAsked = this.#unsent.splice(0).some(({ type }) => type === 'response.create'); // the rest was told just now
+    if (isAsked) this.#respond(null);
   }
 
   // --- what the server says -----------------------------------------------------------------------------------------

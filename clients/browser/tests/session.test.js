@@ -196,6 +196,31 @@ test('a session that was resumed is left alone', async () => {
   assert.deepEqual([resumed.types, session.phase], [[], 'thinking']);
 });
 
+test('what was typed while the connection was away is sent when it is back, and answered', async () => {
+  for (const [kind, types] of /** @type {const} */ ([
+    ['webrtc', ['conversation.item.create', 'response.create']],
+    ['websocket', ['session.update', 'conversation.item.create', 'response.create']],
+  ])) {
+    const callId = kind === 'webrtc' ? 'rtc_1' : null;
+    const back = new FakeTransport(kind, callId);
+    const { session, transport } = await connected({ transport: new FakeTransport(kind, callId), later: [back] });
+    transport.emit('lost', { reason: 'gone', canRetry: true });
+    session.say('Are you there?');
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.deepEqual([back.types, session.phase], [types, 'thinking'], kind);
+    assert.equal(back.sent.at(-2).item.content[0].text, 'Are you there?');
+  }
+});
+
+test('what was typed while the network was slow is sent when it goes on', async () => {
+  const { session, transport } = await connected({ transport: new FakeTransport('webrtc', 'rtc_1') });
+  transport.emit('wavering', true);
+  session.say('Are you there?');
+  assert.deepEqual([transport.types, session.phase], [['session.update'], 'reconnecting']);
+  transport.emit('wavering', false);
+  assert.deepEqual([transport.types.slice(1), session.phase], [['conversation.item.create', 'response.create'], 'thinking']);
+});
+
 test('an event that is sent again after resuming counts once', async () => {
   const { session, transport } = await connected();
   const delta = { type: 'response.output_text.delta', event_id: 'e1', item_id: 'a1', content_index: 0, delta: 'once' };
