@@ -6,6 +6,7 @@ for tests and for trying the recipe where no engine is installed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import soxr
@@ -35,10 +36,11 @@ class Spoken:
 
 
 class Cast:
-    """Engines by name. Loads each when it first speaks."""
+    """Engines by name. Loads each when it first speaks; `assets` holds the packages that some of them need."""
 
-    def __init__(self, engines: Mapping[str, SpeechEngine] | None = None) -> None:
-        self._engines: dict[str, SpeechEngine] = dict(engines or {})
+    def __init__(self, assets: Path = Path("assets")) -> None:
+        self._assets = assets
+        self._engines: dict[str, SpeechEngine] = {TONES: ToneEngine()}
 
     def say(self, text: str, voice: str, seed: int) -> Spoken:
         """Raises ValueError for an engine or voice that is unknown."""
@@ -51,7 +53,7 @@ class Cast:
 
     def _engine(self, name: str) -> SpeechEngine:
         if name not in self._engines:
-            self._engines[name] = ToneEngine() if name == TONES else CATALOG[EngineName(name)].load()
+            self._engines[name] = CATALOG[EngineName(name)].load(self._assets)
         return self._engines[name]
 
 

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from model.training.data.clip import Split
+from model.training.data.noise import NoiseKind
 from model.training.data.seeding import random_for
 from model.training.simulation import exchanges_senses as senses
 from model.training.simulation import exchanges_talk as talk
@@ -23,7 +24,6 @@ from model.training.simulation.script import (
     AnyLine,
     Room,
     Script,
-    SoundKind,
     Sounds,
     UserSpeaks,
     UserTypes,
@@ -167,8 +167,8 @@ def _interlude(scene: Scene) -> list[AnyLine]:
     """Time in which the agent has nothing to say, whatever is heard."""
     if scene.chance(0.3):
         return [Waits(duration_us=scene.pause_us(2_000, 12_000))]
-    kind = scene.one(list(SoundKind))
-    at_most_ms = 900 if kind is SoundKind.COUGH else 5_000
+    kind = scene.one(list(NoiseKind))
+    at_most_ms = 900 if kind is NoiseKind.TAPS else 5_000
     return [
         Sounds(
             kind=kind,
@@ -190,6 +190,7 @@ def _room(scene: Scene) -> Room:
     return Room(
         speech_db=uniform(-32, -20),
         noise_db=uniform(-75, -48),
+        reverberates=scene.chance(0.5),
         echo_db=uniform(-45, -28) if scene.chance(0.4) else None,
         echo_delay_us=int(scene.random.integers(20, 180)) * 1000,
         camera_ticks=int(scene.random.choice([1, 2, 4])),

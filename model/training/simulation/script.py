@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from model.training.data.noise import NoiseKind
+
 
 class PictureKind(StrEnum):
     """What a picture shows, which is also what one asks about it."""
@@ -30,16 +32,6 @@ class Picture(msgspec.Struct, frozen=True):
     color: str
     count: int = 1
     seed: int = 0
-
-
-class SoundKind(StrEnum):
-    """What a microphone hears that is nobody's request."""
-
-    NOISE = "noise"
-    HUM = "hum"
-    MUSIC = "music"
-    COUGH = "cough"
-    KNOCKS = "knocks"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="line"):
@@ -86,7 +78,7 @@ class UserShows(Line, tag="user_shows", frozen=True, kw_only=True):
 class Sounds(Line, tag="sounds", frozen=True, kw_only=True):
     """A sound in the room that is no request. `level_db` is against full scale."""
 
-    kind: SoundKind
+    kind: NoiseKind
     duration_us: int
     level_db: float
     seed: int
@@ -110,10 +102,14 @@ AnyLine: TypeAlias = UserSpeaks | UserTypes | UserShows | Sounds | Waits | Agent
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What surrounds the user, in dB of full scale. `echo_db` is how loud the agent comes back; None: headphones."""
+    """What surrounds the user, in dB of full scale. `echo_db` is how loud the agent comes back; None: headphones.
+
+    `reverberates` is whether the user speaks from some way off.
+    """
 
     speech_db: float
     noise_db: float
+    reverberates: bool
     echo_db: float | None
     echo_delay_us: int
     camera_ticks: int  # ticks between two frames of the camera

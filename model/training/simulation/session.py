@@ -12,9 +12,10 @@ import numpy as np
 
 from model.training.data.seeding import random_for
 from model.training.simulation.cast import Cast
+from model.training.simulation.microphone import mix
 from model.training.simulation.pictures import in_front_of_camera, paint
 from model.training.simulation.script import Script
-from model.training.simulation.staging import Span, Staged, Utterance, mix_microphone, stage, voice_track
+from model.training.simulation.staging import Span, Staged, Utterance, stage, voice_track
 from streams.resample import float_to_pcm16, pcm16_to_float
 from streams.types import (
     SAMPLES_PER_TICK,
@@ -73,7 +74,7 @@ def simulate(script: Script, cast: Cast, drawing_ticks: int) -> SimulatedSession
     staged = stage(script, cast, drawing_ticks)
     commands = _commands(script, cast, staged)
     frames = _frames(script, staged)
-    microphone = mix_microphone(script, staged, voice_track(staged.num_ticks, staged.utterances))
+    microphone = mix(script, staged, voice_track(staged.num_ticks, staged.utterances))
     heard = pcm16_to_float(float_to_pcm16(microphone))  # a client sends 16 bits
     windows = tuple(
         TickWindow(

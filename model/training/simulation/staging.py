@@ -15,9 +15,8 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 
-from model.training.data.seeding import random_for, seed_of
+from model.training.data.seeding import seed_of
 from model.training.simulation.cast import Cast, Spoken
-from model.training.simulation.room_sounds import at_level, colored_noise, echo_of, room_sound
 from model.training.simulation.script import (
     AgentSpeaks,
     AnyLine,
@@ -88,10 +87,11 @@ class Utterance:
 
 @dataclass(slots=True)
 class Staged:
-    """A script in time. `placed` is what the microphone hears of user and room, before noise and echo."""
+    """A script in time. What is heard lies where it begins, dry and at the level of clips."""
 
     num_ticks: int = 0
-    placed: list[tuple[int, Samples]] = field(default_factory=list)  # (first sample, sound)
+    spoken: list[tuple[int, Samples]] = field(default_factory=list)  # (first sample, the user's speech)
+    sounds: list[tuple[Sounds, int]] = field(default_factory=list)  # (sound, from microseconds)
     utterances: list[Utterance] = field(default_factory=list)
     views: list[tuple[int, Picture | None]] = field(default_factory=list)  # (from tick, what is shown)
     typed: list[tuple[int, UserTypes]] = field(default_factory=list)  # (tick, message)
@@ -149,8 +149,7 @@ class _Director:
 
     def _sound(self, line: Sounds) -> None:
         start_us = self._now_us + line.pause_us
-        sound = room_sound(line.kind, _samples(line.duration_us), line.level_db, line.seed)
-        self._out.placed.append((_samples(start_us), sound))
+        self._out.sounds.append((line, start_us))
         self._now_us = start_us + line.duration_us
         self._out.spans.append(Span(Who.ROOM, start_us, self._now_us, "", line.kind))
 
@@ -160,12 +159,11 @@ class _Director:
             heard = self._out.utterances[-1]
             start_us = int((heard.first_frame + 1 + line.over * heard.num_frames) * TICK_US)
         at_us = start_us
-        gain = np.float32(10 ** ((self._script.room.speech_db + 23) / 20))  # lines come at -23 dB
         for piece in line.pieces:
             if at_us > start_us:
                 at_us += line.thinks_us
             spoken = self._spoken(piece, self._script.user_voice)
-            self._out.placed.append((_samples(at_us), spoken.pcm * gain))
+            self._out.spoken.append((num_samples_of(at_us), spoken.pcm))
             if line.transcribed:
                 self._write_down(spoken, at_us)
             at_us += spoken.duration_us
@@ -231,20 +229,6 @@ def _span_of(utterance: Utterance) -> Span | None:
     return Span(Who.AGENT, start * TICK_US, (utterance.end_tick + 1) * TICK_US, text, note)
 
 
-def mix_microphone(script: Script, staged: Staged, voice: Samples) -> Samples:
-    """Everything the microphone hears, [num_ticks * 6000]. `voice` is the agent's speech by the ticks that made it."""
-    random = random_for("microphone", script.seed, script.split, script.index)
-    num_samples = staged.num_ticks * SAMPLES_PER_TICK
-    heard = at_level(colored_noise(num_samples, random), script.room.noise_db)
-    for first, sound in staged.placed:
-        end = min(first + len(sound), num_samples)
-        heard[first:end] += sound[: end - first]
-    if script.room.echo_db is not None:
-        delay = SAMPLES_PER_TICK + _samples(script.room.echo_delay_us)  # a tick's speech is played in the next
-        heard += echo_of(voice, delay, script.room.echo_db + 23, random)
-    return np.clip(heard, -1.0, 1.0)
-
-
 def voice_track(num_ticks: int, utterances: Sequence[Utterance]) -> Samples:
     """The agent's speech where its ticks made it, [num_ticks * 6000]."""
     track = np.zeros(num_ticks * SAMPLES_PER_TICK, np.float32)
@@ -254,7 +238,7 @@ def voice_track(num_ticks: int, utterances: Sequence[Utterance]) -> Samples:
     return track
 
 
-def _samples(time_us: int) -> int:
+def num_samples_of(time_us: int) -> int:
     return time_us * SAMPLE_RATE_HZ // 1_000_000
 
 
