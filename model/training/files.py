@@ -1,19 +1,19 @@
 """Pretraining's documents and sounds from the data engine's files, tokenized once and kept beside them.
 
-    DATA/text/**/*.txt     paragraphs, apart by empty lines
+    DATA/text/SPLIT.jsonl  sentences, one JSON object with a "text" a line
+    DATA/text/**/*.txt     paragraphs, apart by empty lines; one in a hundred is held out
     DATA/pictures/*/       sets of named pictures
     DATA/speech/*/         sets of speech clips
     DATA/tokens/           what this module writes
 
-One paragraph in a hundred is held out; of pictures and speech the data engine says which are.
-
 Shape legend: F frames, K codebooks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -49,24 +49,18 @@ class FileDocuments:
         self._tokenizer = tokenizer
         self._picture_share = picture_share
         self._held_out = held_out
-        tokens = setup.data / "tokens"
         self._texts: dict[Split, Items] = {}
         self._names: dict[Split, list[str]] = {}
         self._pictures: dict[Split, Items] = {}
         if picture_share < 1:
-            files = sorted((setup.data / "text").rglob("*.txt"))
-            vocabulary = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
-            key = key_of(vocabulary, [(file.name, file.stat().st_size) for file in files])
-            for split in Split:
-                texts = (np.asarray(tokenizer.encode(text))[:, None] for text in paragraphs(files, split))
-                self._texts[split] = _filled(cached_items(tokens, f"text-{split}-{key}", texts, 1), setup.data / "text")
+            self._texts = {split: _tokenized_text(setup.data, split, tokenizer) for split in Split}
         if picture_share > 0:
             vq = _image_tokenizer(setup, image_tokenizer)
             for split in Split:
                 pictures = PictureSet(*_sets(setup.data / "pictures", split), split=split)
                 name = f"pictures-{split}-{key_of(weights_key(vq), repr(pictures))}"
                 self._names[split] = [record.name.replace("-", " ") for record in pictures.records]
-                self._pictures[split] = cached_items(tokens, name, _codes_of_pictures(pictures, vq), 1)
+                self._pictures[split] = cached_items(setup.data / "tokens", name, _codes_of_pictures(pictures, vq), 1)
 
     def __call__(self, number: int) -> list[Words | Picture]:
         split = Split.EVAL if number >= self._held_out else Split.TRAIN
@@ -103,14 +97,31 @@ class FileSounds:
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
-def paragraphs(files: Sequence[Path], split: Split) -> Iterator[str]:
-    """The paragraphs of a split, by what they say: the same paragraph is in the same split wherever it stands."""
-    for file in files:
+def texts_of(directory: Path, split: Split) -> Iterator[str]:
+    """Sentences and paragraphs of a split. The same paragraph is in the same split wherever it stands."""
+    for file in sorted(directory.rglob(f"{split}.jsonl")):
+        with file.open("rb") as lines:
+            yield from (msgspec.json.decode(line, type=_Sentence).text for line in lines)
+    for file in sorted(directory.rglob("*.txt")):
         for paragraph in file.read_text(encoding="utf-8").split("\n\n"):
             text = paragraph.strip()
             held_out = int(key_of(text), 16) % HELD_OUT_PARAGRAPHS_ONE_IN == 0
             if text and held_out == (split is Split.EVAL):
                 yield text
+
+
+class _Sentence(msgspec.Struct):
+    """What we read of a line."""
+
+    text: str
+
+
+def _tokenized_text(data: Path, split: Split, tokenizer: TextTokenizer) -> Items:
+    files = sorted([*(data / "text").rglob("*.jsonl"), *(data / "text").rglob("*.txt")])
+    vocabulary = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+    key = key_of(vocabulary, [(str(file.relative_to(data)), file.stat().st_size) for file in files])
+    made = (np.asarray(tokenizer.encode(text))[:, None] for text in texts_of(data / "text", split))
+    return _filled(cached_items(data / "tokens", f"text-{split}-{key}", made, 1), data / "text")
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

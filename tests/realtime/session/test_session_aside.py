@@ -157,6 +157,13 @@ def test_camera_pictures_need_their_switch() -> None:
     assert event["error"]["code"] == "invalid_image"
 
 
+def test_a_response_is_rated_without_a_reply() -> None:
+    stage = Stage()
+    assert stage.send("omniweave.response.rate", response_id="resp_1", rating="up") == []
+    (event,) = stage.send("omniweave.response.rate", response_id="resp_1", rating="great")
+    assert event["type"] == "error"
+
+
 # --- self-paced models ----------------------------------------------------------------------------------------------
 
 
