@@ -5,6 +5,7 @@ same for any number of workers and interruptions, because what a shard holds dep
 that a worker made beyond the last one needed are dropped.
 """
 
+import fcntl
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -35,7 +36,7 @@ def build_speech(
     """
     directory.mkdir(parents=True, exist_ok=True)
     _check_plan(directory / PLAN_FILE, plan)
-    with _hands(plan, load_maker, workers) as hands:
+    with _alone_in(directory), _hands(plan, load_maker, workers) as hands:
         num_shards = -(-plan.eval_clips // plan.clips_per_shard)
         shards = _committed(directory, Split.EVAL, range(num_shards), hands, workers)
         with tqdm(shards, total=num_shards, unit="shard", desc="eval", disable=not progress) as bar:
@@ -46,8 +47,19 @@ def build_speech(
             while made_s < train_s:
                 made_s += sum(record.duration_s for record in next(shards))
                 bar.update(min(round(made_s), bar.total) - bar.n)
-    for part in directory.glob("*.part"):
-        part.unlink()
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Hold the set against a second build, and leave no half-written shards behind."""
+    with (directory / PLAN_FILE).open("rb") as plan:
+        try:
+            fcntl.flock(plan, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another process is building {directory}") from error
+        yield
+        for part in directory.glob("*.part"):
+            part.unlink()
 
 
 def _check_plan(path: Path, plan: SpeechPlan) -> None:

@@ -102,6 +102,16 @@ def test_another_plan_in_the_same_directory_is_refused(tmp_path: Path) -> None:
         build(tmp_path, fake_plan(seed=1))
 
 
+def test_a_set_is_built_by_one_process_at_a_time(tmp_path: Path) -> None:
+    def load_and_build_again(plan: SpeechPlan) -> SpeechMaker:
+        with pytest.raises(ValueError, match="another process is building"):
+            build(tmp_path, plan)
+        return load_fake_maker(plan)
+
+    build(tmp_path, fake_plan(), load_and_build_again)
+    assert len(SpeechSet(tmp_path)) > 0
+
+
 def test_no_workers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one worker"):
         build(tmp_path, fake_plan(), workers=0)
