@@ -1,0 +1,43 @@
+"""The audio codec's weights between the stages that train its parts, and on their way to a checkpoint.
+
+One file, `audio_codec.safetensors`, with the names of `AudioCodec`'s own state. A stage loads what the file has of the
+parts that it wants, and writes all parts that have been trained so far.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.tokenizers.audio_codec import AudioCodec
+
+FILE_NAME = "audio_codec.safetensors"
+BANDS = ("encoder.", "quantizer.", "decoder.bands.")  # of a codec on mel bands
+VOCODER = ("decoder.vocoder.",)
+
+
+def load_parts(codec: AudioCodec, path: Path, prefixes: Iterable[str]) -> None:
+    """Fill the parts under `prefixes` from a file or its directory. Raises ValueError where one is not whole there."""
+    file = path / FILE_NAME if path.is_dir() else path
+    stored = load_file(file)
+    own = codec.state_dict()
+    wanted = [name for name in own if name.startswith(tuple(prefixes))]
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        raise ValueError(f"{file} lacks {len(missing)} of {len(wanted)} tensors, {missing[0]!r} for one")
+    for name in wanted:
+        if stored[name].shape != own[name].shape:
+            raise ValueError(
+                f"{file}: {name} is {list(stored[name].shape)}, the codec's has a shape of {list(own[name].shape)}"
+            )
+        with torch.no_grad():
+            own[name].copy_(stored[name])
+
+
+def save_parts(codec: AudioCodec, directory: Path, prefixes: Iterable[str]) -> None:
+    """Write the parts under `prefixes`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    chosen = tuple(prefixes)
+    tensors = {name: tensor for name, tensor in codec.state_dict().items() if name.startswith(chosen)}
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, directory / FILE_NAME)

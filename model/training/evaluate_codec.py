@@ -1,0 +1,231 @@
+"""How the audio codec does on sentences that no training saw: a table, and pictures of spectra.
+
+    python -m model.training.evaluate_codec --weights runs/vocoder-nano/export --judge data/whisper_base \\
+        --data data --out runs/codec_figures
+
+Word error rates by Whisper and opinions by DNSMOS of the sound itself, of the codec frame by frame, of the codec
+without rounding, and of Codec 2 at 700 bit/s (the programs `c2enc` and `c2dec`). Bits a frame carries, and milliseconds
+it takes on one core. `--judge` is a model in faster-whisper's format, of Whisper base.
+"""
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import soxr
+import torch
+import tyro
+from tqdm import tqdm
+
+from model.init import init_weights
+from model.tokenizers.audio_codec import AudioCodec, CodecConfig, light_codec, seed_codec, speech_codec
+from model.tokenizers.quantizer import GRID_LEVELS, GaussianGridQuantizer, codes_to_levels
+from model.training.codec_pictures import draw_spectra
+from model.training.codec_weights import load_parts
+from model.training.data.clip import Split
+from model.training.data.held_out import held_out_reason
+from model.training.data.speech_set import SpeechSet
+from model.training.judges import DnsmosJudge, WhisperJudge, word_errors
+from model.training.speech_rows import speech_sets
+from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK, Samples
+
+CODECS: Mapping[str, Callable[[], CodecConfig]] = {"speech": speech_codec, "light": light_codec, "seed": seed_codec}
+CODEC2_RATE_HZ = 8_000
+TIMED_FRAMES, WARM_UP_FRAMES = 200, 20
+SENTENCES_DRAWN = 2
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of the command."""
+
+    weights: Path  # what the stages export
+    judge: Path  # Whisper base in faster-whisper's format
+    out: Path
+    data: Path = Path("data")  # what the data engine wrote
+    speech: tuple[str, ...] = ()  # sets under DATA/speech; all by default
+    codec: str = "speech"  # speech, light or seed
+    agent: str = "joe"
+    sentences: int = 100  # of each group of voices
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    pcm: Samples
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the judges said of one group of voices through one system."""
+
+    word_error_rate: float
+    signal: float
+    overall: float
+
+
+def main() -> None:
+    arguments = tyro.cli(Arguments)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    codec = AudioCodec(CODECS[arguments.codec]())
+    init_weights(codec, 0)
+    load_parts(codec, arguments.weights, ("",))
+    codec.eval().requires_grad_(False)
+    codec.fold_weight_norm()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    groups = sentences_by_group(arguments)
+    judge, opinions = WhisperJudge(arguments.judge), DnsmosJudge()
+    systems = systems_of(codec)
+    heard: dict[str, dict[str, Heard]] = {}
+    for group, sentences in groups.items():
+        heard[group] = {}
+        for name, system in systems.items():
+            sounds = [system(sentence.pcm) for sentence in tqdm(sentences, f"{group}: {name}", leave=False)]
+            heard[group][name] = listen(sentences, sounds, judge, opinions)
+            print(f"{group}, {name}: {heard[group][name]}", flush=True)
+    first = next(iter(groups.values()))
+    for number, sentence in enumerate(first[:SENTENCES_DRAWN]):
+        sounds = {name: system(sentence.pcm) for name, system in systems.items()}
+        draw_spectra(arguments.out / f"sentence-{number}.png", sounds, sentence.text)
+    bits = entropy_bits(codec, [sentence.pcm for sentence in first])
+    encode_ms, decode_ms = milliseconds(codec, first[0].pcm)
+    table = table_of(heard, bits, encode_ms, decode_ms)
+    (arguments.out / "codec.md").write_text(table)
+    figures = {
+        group: {name: [each.word_error_rate, each.signal, each.overall] for name, each in by_name.items()}
+        for group, by_name in heard.items()
+    }
+    timing = {"bits": bits, "encode_ms": encode_ms, "decode_ms": decode_ms}
+    (arguments.out / "figures.json").write_text(json.dumps({"heard": figures, **timing}, indent=1))
+    print(table)
+
+
+def sentences_by_group(arguments: Arguments) -> dict[str, list[Sentence]]:
+    """Held-out sentences: of the agent, of other voices that were trained on, of voices that were not."""
+    clips = SpeechSet(*speech_sets(arguments.data, arguments.speech), split=Split.EVAL)
+    numbers: dict[str, list[int]] = {"agent": [], "other voices": [], "unseen voices": []}
+    for number, record in enumerate(clips.records):
+        if record.speaker == arguments.agent:
+            numbers["agent"].append(number)
+        elif held_out_reason(record.source, record.speaker) is None:
+            numbers["other voices"].append(number)
+        else:
+            numbers["unseen voices"].append(number)
+    groups = {}
+    for group, all_of_it in numbers.items():
+        chosen = all_of_it[:: max(1, len(all_of_it) // arguments.sentences)][: arguments.sentences]
+        if chosen:
+            groups[group] = [Sentence(clips[number].pcm, clips.records[number].text) for number in chosen]
+    if not groups:
+        raise FileNotFoundError(f"no held-out speech in {arguments.data}")
+    return groups
+
+
+def systems_of(codec: AudioCodec) -> dict[str, Callable[[Samples], Samples]]:
+    """What the judges compare."""
+    systems: dict[str, Callable[[Samples], Samples]] = {
+        "original": lambda pcm: pcm,
+        "codec": lambda pcm: through_codec(codec, pcm),
+    }
+    if isinstance(codec.quantizer, GaussianGridQuantizer):
+        systems["codec without rounding"] = lambda pcm: without_rounding(codec, pcm)
+    return systems | {"Codec 2, 700 bit/s": through_codec2}
+
+
+def whole_frames(codec: AudioCodec, pcm: Samples) -> torch.Tensor:
+    """[1, T] with silence after it, so that what the codec gives out late still comes."""
+    num_frames = -(-(len(pcm) + codec.config.late_samples) // SAMPLES_PER_TICK)
+    filled = np.zeros(num_frames * SAMPLES_PER_TICK, np.float32)
+    filled[: len(pcm)] = pcm
+    return torch.from_numpy(filled)[None]
+
+
+def through_codec(codec: AudioCodec, pcm: Samples) -> Samples:
+    """Frame by frame, as served."""
+    late = codec.config.late_samples
+    return codec.decode(codec.encode(whole_frames(codec, pcm)))[0, late : late + len(pcm)].numpy()
+
+
+@torch.no_grad()
+def without_rounding(codec: AudioCodec, pcm: Samples) -> Samples:
+    late, norm = codec.config.late_samples, codec.quantizer.norm
+    z_BFD = codec.encoder(whole_frames(codec, pcm)[:, None])
+    spread_BFD = 2.0 * torch.special.ndtr(norm(z_BFD.flatten(0, 1))).unflatten(0, z_BFD.shape[:2]) - 1.0
+    return codec.decoder(spread_BFD)[0, 0, late : late + len(pcm)].clamp(-1.0, 1.0).numpy()
+
+
+def through_codec2(pcm: Samples) -> Samples:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        narrow = np.clip(soxr.resample(pcm, SAMPLE_RATE_HZ, CODEC2_RATE_HZ), -1.0, 1.0)
+        (folder / "in.raw").write_bytes((narrow * 32_767).astype("<i2").tobytes())
+        for program, source, target in (("c2enc", "in.raw", "bits"), ("c2dec", "bits", "out.raw")):
+            subprocess.run(
+                [program, "700C", str(folder / source), str(folder / target)], check=True, capture_output=True
+            )
+        decoded = np.frombuffer((folder / "out.raw").read_bytes(), "<i2").astype(np.float32) / 32_768
+    return soxr.resample(decoded, CODEC2_RATE_HZ, SAMPLE_RATE_HZ)
+
+
+def listen(
+    sentences: Sequence[Sentence], sounds: Sequence[Samples], judge: WhisperJudge, opinions: DnsmosJudge
+) -> Heard:
+    errors = [word_errors(sentence.text, judge.read(sound)) for sentence, sound in zip(sentences, sounds, strict=True)]
+    scores = np.array([opinions.score(sound) for sound in sounds])
+    wrong, words = np.array(errors).sum(axis=0)
+    return Heard(float(wrong / words), *(float(mean) for mean in scores.mean(axis=0)))
+
+
+def entropy_bits(codec: AudioCodec, sounds: Sequence[Samples]) -> float:
+    """Bits of a frame. Of a grid: of each digit on its own, summed, an upper bound; of codebooks: of each code."""
+    codes_NK = torch.cat([codec.encode(torch.from_numpy(pcm)[None])[0] for pcm in sounds])
+    config = codec.config.quantizer
+    if isinstance(codec.quantizer, GaussianGridQuantizer):
+        symbols, size = codes_to_levels(codes_NK, config.codebook_size), GRID_LEVELS
+    else:
+        symbols, size = codes_NK, config.codebook_size
+    total = 0.0
+    for column in symbols.unbind(dim=1):
+        shares = torch.bincount(column, minlength=size).double() / len(column)
+        total += float(-(shares * shares.clamp(min=1e-12).log2()).sum())
+    return total
+
+
+def milliseconds(codec: AudioCodec, pcm: Samples) -> tuple[float, float]:
+    """Medians of encoding and of decoding one frame."""
+    frames = whole_frames(codec, pcm).split(SAMPLES_PER_TICK, dim=-1)
+    encoder_state, decoder_state = codec.encoder_state(), codec.decoder_state()
+    encode_s, decode_s = [], []
+    for number in range(WARM_UP_FRAMES + TIMED_FRAMES):
+        begun = time.perf_counter()
+        codes_BK, encoder_state = codec.encode_frame(encoder_state, frames[number % len(frames)][:, None])
+        encoded = time.perf_counter()
+        _, decoder_state = codec.decode_frame(decoder_state, codes_BK)
+        encode_s.append(encoded - begun)
+        decode_s.append(time.perf_counter() - encoded)
+    return 1e3 * median(encode_s[WARM_UP_FRAMES:]), 1e3 * median(decode_s[WARM_UP_FRAMES:])
+
+
+def table_of(heard: Mapping[str, Mapping[str, Heard]], bits: float, encode_ms: float, decode_ms: float) -> str:
+    lines = [
+        "| voices | through | word error rate | DNSMOS signal | DNSMOS overall |",
+        "|---|---|---|---|---|",
+    ]
+    for group, by_name in heard.items():
+        for name, each in by_name.items():
+            lines.append(
+                f"| {group} | {name} | {100 * each.word_error_rate:.1f} % | {each.signal:.2f} | {each.overall:.2f} |"
+            )
+    speed = f"encoding {encode_ms:.1f} ms + decoding {decode_ms:.1f} ms, medians on one core"
+    return "\n".join([*lines, "", f"A frame: {bits:.1f} bits of entropy, {speed}.", ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Judges of speech that nobody here trained: what Whisper reads in it, and how good DNSMOS says it sounds.
+
+Neither is part of a model or a stage. Sound comes in as float32 mono at 24 kHz.
+"""
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import onnxruntime
+import soxr
+from faster_whisper import WhisperModel
+
+from model.training.data.text.numerals import cardinal, digits, year
+from model.training.spelling import spoken_letters
+from streams.types import SAMPLE_RATE_HZ, Samples
+
+JUDGE_RATE_HZ = 16_000
+DNSMOS_SAMPLES = 144_160  # 9.01 s, what the network was made for
+# From the network's scores to mean opinions, quadratic terms first: DNSMOS P.835 (arXiv 2110.01763), as published.
+DNSMOS_SIGNAL = (-0.08397278, 1.22083953, 0.0052439)
+DNSMOS_OVERALL = (-0.06766283, 1.11546468, 0.04602535)
+
+_NUMBER = re.compile(r"\d+")
+
+
+class WhisperJudge:
+    """Reads English aloud speech. `directory` holds a model in faster-whisper's format."""
+
+    def __init__(self, directory: Path, num_threads: int = 1) -> None:
+        self._model = WhisperModel(str(directory), device="cpu", compute_type="int8", cpu_threads=num_threads)
+
+    def read(self, pcm: Samples) -> str:
+        heard = soxr.resample(pcm, SAMPLE_RATE_HZ, JUDGE_RATE_HZ)
+        segments, _ = self._model.transcribe(heard, language="en", beam_size=5, condition_on_previous_text=False)
+        return " ".join(segment.text for segment in segments)
+
+
+class DnsmosJudge:
+    """Opinions from 1 to 5 on speech: (signal, overall). The network comes with the package `speechmos`."""
+
+    def __init__(self) -> None:
+        package = importlib.util.find_spec("speechmos")
+        if package is None or package.origin is None:
+            raise FileNotFoundError("DNSMOS needs the package speechmos")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        path = Path(package.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
+        self._session = onnxruntime.InferenceSession(str(path), options)
+
+    def score(self, pcm: Samples) -> tuple[float, float]:
+        """Means over windows a second apart; what is shorter than a window is repeated, as its authors do."""
+        heard = soxr.resample(np.clip(pcm, -1.0, 1.0), SAMPLE_RATE_HZ, JUDGE_RATE_HZ).astype(np.float32)
+        while len(heard) < DNSMOS_SAMPLES:
+            heard = np.concatenate((heard, heard))
+        starts = range(0, len(heard) - DNSMOS_SAMPLES + 1, JUDGE_RATE_HZ)
+        windows = [heard[start : start + DNSMOS_SAMPLES] for start in starts]
+        raw = np.stack([self._session.run(None, {"input_1": window[None]})[0][0] for window in windows])
+        signal, _, overall = raw.T
+        return float(np.polyval(DNSMOS_SIGNAL, signal).mean()), float(np.polyval(DNSMOS_OVERALL, overall).mean())
+
+
+def word_errors(spoken: str, read: str) -> tuple[int, int]:
+    """(errors, words) of a reading. Digits that the judge wrote are read in the way that fits best."""
+    reference = spoken_letters(spoken)
+    outcomes = [jiwer.process_words(reference, spoken_letters(reading)) for reading in readings(read)]
+    best = min(outcomes, key=lambda outcome: outcome.wer)
+    return best.substitutions + best.deletions + best.insertions, len(reference.split())
+
+
+def readings(text: str) -> Sequence[str]:
+    """A text with its numbers in words: as amounts, as years, digit by digit."""
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text).replace("%", " percent").replace("&", " and ")
+    if not _NUMBER.search(text):
+        return (text,)
+    return tuple(_NUMBER.sub(lambda match, say=say: f" {say(match[0])} ", text) for say in (_amount, _year, digits))
+
+
+def _amount(number: str) -> str:
+    return cardinal(int(number)) if len(number) <= 6 else digits(number)
+
+
+def _year(number: str) -> str:
+    return year(int(number)) if len(number) == 4 else _amount(number)
