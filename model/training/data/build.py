@@ -11,7 +11,7 @@ from model.training.data import (
     speech_command,
     text_command,
 )
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 
 _COMMANDS = {
     "speech": speech_command,

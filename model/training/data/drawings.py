@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from model.training.data.engines.assets import npm_package, read_members
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
+from model.training.data.npm import npm_package, read_members
 
 CLIPART_DIR = Path("/usr/share/openclipart/svg")
 

@@ -15,9 +15,9 @@ import soxr
 from numpy.typing import NDArray
 
 from model.training.data.clip import CLIP_RATE_HZ, ClipRecord, Split
-from model.training.data.engines.engine import MissingPackage
 from model.training.data.held_out import check_split, held_out_reason, text_split
 from model.training.data.level import levelled, loudest
+from model.training.data.missing import MissingPackage
 from model.training.data.speech_maker import MAX_SAMPLES, MIN_SAMPLES, MIN_VOICED, VoicedShare
 
 SOURCE, LICENCE = "asterisk", "CC-BY-SA-3.0"

@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 from model.training.data.clip import Word
 
 
-class MissingPackage(RuntimeError):
-    """What an engine or a corpus needs is not installed; the message says how to install it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Speech:
     """What an engine said, at its own rate, mono. No words where the engine gives no times."""

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.training.data.engines.assets import npm_package, read_members
-from model.training.data.engines.engine import MissingPackage, Speech
+from model.training.data.engines.engine import Speech
 from model.training.data.engines.phonemes import on_its_own, sentences_of
 from model.training.data.engines.word_times import TimedPhoneme, word_times
+from model.training.data.missing import MissingPackage
+from model.training.data.npm import npm_package, read_members
 
 try:
     import onnx

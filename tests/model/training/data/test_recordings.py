@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from model.training.data.clip import CLIP_RATE_HZ, Split
-from model.training.data.engines.engine import MissingPackage
 from model.training.data.held_out import text_split
+from model.training.data.missing import MissingPackage
 from model.training.data.recordings import FIRST_HALF, SECOND_HALF, Recording, asterisk_recordings, clips_of, read_g722
 from model.training.data.recordings_command import write_clips
 from model.training.data.speech_set import SpeechSet

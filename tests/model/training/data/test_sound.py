@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.training.data.augment import AugmentConfig, at_level, at_speed, augmented, telephone, with_noise
@@ -72,6 +72,7 @@ def test_babble_of_nobody_is_refused(voices: list[np.ndarray]) -> None:
         babble(voices, 100, random_for(1))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(0.001, 1.0), st.integers(1, 48_000))
 def test_levelled_clips_have_one_level_and_never_clip(strength: float, num_samples: int) -> None:
     out = levelled(tone(strength=strength)[:num_samples])
@@ -127,6 +128,7 @@ def test_harder_walls_ring_longer() -> None:
     assert energy_after_50_ms(0.2) > 3 * energy_after_50_ms(0.6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_any_room_is_a_possible_room(seed: int) -> None:
     response = impulse_response(any_room(random_for(seed)), random_for(seed))
@@ -170,6 +172,7 @@ def test_a_telephone_carries_nothing_above_four_kilohertz() -> None:
     assert len(telephone(tone())) == len(tone())
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 200))
 def test_augmented_clips_are_sound_files_with_true_word_times_and_repeat_by_seed(seed: int) -> None:
     one, again = (augmented(clip(), random_for(seed), others=[tone(700.0)]) for _ in range(2))

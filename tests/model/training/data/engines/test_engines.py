@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.training.data.engines.assets import npm_package, read_members
 from model.training.data.engines.catalog import CATALOG, EngineName
-from model.training.data.engines.engine import MissingPackage, SpeechEngine
+from model.training.data.engines.engine import SpeechEngine
 from model.training.data.engines.program import find_program, run_program
+from model.training.data.missing import MissingPackage
+from model.training.data.npm import npm_package, read_members
 from model.training.data.shards import write_tar
 
 TEXT = "One of the best things, really."

@@ -1,6 +1,6 @@
 """Words get the time of their phonemes, also where the sentence runs them together."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.training.data.engines.word_times import TimedPhoneme, word_times
@@ -48,6 +48,7 @@ def test_symbols_may_be_longer_than_a_letter() -> None:
     assert [(word.start_us, word.end_us) for word in words] == [(0, 2), (3, 5)]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text("abcdeː", min_size=1, max_size=5), min_size=1, max_size=6), st.text("abcdeː ,", max_size=30))
 def test_spans_are_in_order_and_do_not_overlap_whatever_is_heard(words: list[str], heard: str) -> None:
     out = word_times([(word, word) for word in words], timed(heard))

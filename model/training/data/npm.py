@@ -3,7 +3,7 @@
 import tarfile
 from pathlib import Path
 
-from model.training.data.engines.engine import MissingPackage
+from model.training.data.missing import MissingPackage
 
 
 def npm_package(assets: Path, name: str, version: str) -> Path:
