@@ -132,6 +132,8 @@ def frame_nll(network: Network, hidden_ND: Tensor, codes_NK: Tensor) -> Tensor:
             nll_N = nll_N + F.cross_entropy(logits.float(), target_N, reduction="none", ignore_index=NOT_ASKED)
         return nll_N
 
+    if not len(hidden_ND):  # of a made-up row nothing is left but that the head took part
+        return cost(hidden_ND.new_zeros(1, hidden_ND.shape[1]), codes_NK.new_zeros(1, audio.num_codebooks))[:0]
     rows = max(CHUNK_LOGITS // (audio.num_codebooks * (sum(audio.factors) + 1)), 1)
     if len(hidden_ND) <= rows:
         return cost(hidden_ND, codes_NK)
