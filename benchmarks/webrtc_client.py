@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
+from benchmarks.lossy_network import LossyNetwork, Weather
 from realtime.transports.webrtc.opus import FRAME_MS, FRAME_SAMPLES, OpusDecoder
 from realtime.transports.webrtc.order import OpusPacket
 from realtime.transports.webrtc.receivers import tap_sound
@@ -25,6 +26,7 @@ from streams.types import SAMPLE_RATE_HZ, Samples
 CALLS = "/v1/realtime/calls"
 LOUD = 0.05
 TIMEOUT_S = 20.0
+FAIR = Weather(loss=0.0, jitter_ms=0.0)  # no network in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ class Packet:
 class Client:
     """`call` first, then `ping` as often as you like."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, weather: Weather = FAIR) -> None:
+        self._network = LossyNetwork(weather)
+        self._is_fair = weather.is_fair
         self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, verify=False)
         self._peer = RTCPeerConnection()
         self._channel = self._peer.createDataChannel("oai-events")
@@ -61,7 +65,8 @@ class Client:
         self._location = response.headers["location"]
         sound = next(media for media in self._peer.getTransceivers() if media.kind == "audio")
         tap_sound(sound.receiver, self._hear)
-        await self._peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        answer = response.text if self._is_fair else await self._network.detour(response.text)
+        await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await self.wait_for("session.created")
 
     async def wait_for(self, kind: str) -> None:
@@ -77,6 +82,7 @@ class Client:
 
     async def close(self) -> None:
         await self._peer.close()
+        self._network.close()
         await self._http.aclose()
 
     # --- sound ------------------------------------------------------------------------------------------------------
@@ -119,8 +125,8 @@ class Client:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Client]:
-    client = Client(url)
+async def calling(url: str, weather: Weather = FAIR) -> AsyncIterator[Client]:
+    client = Client(url, weather)
     try:
         await client.call()
         yield client

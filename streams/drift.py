@@ -12,6 +12,7 @@ from streams.types import SAMPLE_RATE_HZ, Samples
 
 DEFAULT_MARGIN_MS = 40  # what may stay in the queue at its emptiest moment
 DEFAULT_WINDOW_S = 20.0  # how far back the emptiest moment is looked for; rarer late packets are not prepared for
+FIRST_WINDOW_S = 2.0  # doubled until it is that long: a call's beginning has stalls of its own, soon to be made up for
 MAX_SQUEEZE = 0.04  # of a chunk of speech; a tempo 5 % faster goes unnoticed
 QUIET_RMS = 0.003  # -50 dBFS: background noise of a microphone
 
@@ -23,7 +24,7 @@ class DelayKeeper:
         if margin_ms < 0 or window_s <= 0:
             raise ValueError(f"the margin must not be negative, the window positive: {margin_ms} ms, {window_s} s")
         self._margin_samples = margin_ms * SAMPLE_RATE_HZ // 1000
-        self._half_samples = int(window_s * SAMPLE_RATE_HZ / 2)
+        self._longest_half_samples = int(window_s * SAMPLE_RATE_HZ / 2)
         self.removed_samples = 0
         self.restart()
 
@@ -32,6 +33,7 @@ class DelayKeeper:
         self._older_min: int | None = None  # over the half of the window before the current one
         self._min: int | None = None
         self._seen_samples = 0
+        self._half_samples = min(int(FIRST_WINDOW_S * SAMPLE_RATE_HZ / 2), self._longest_half_samples)
 
     def push(self, pcm: Samples, waiting_samples: int) -> Samples:
         """The chunk as it should go into the queue; shorter or empty where too much waits in it for too long."""
@@ -54,6 +56,7 @@ class DelayKeeper:
         if self._seen_samples >= self._half_samples:
             self._older_min, self._min = self._min, None
             self._seen_samples = 0
+            self._half_samples = min(2 * self._half_samples, self._longest_half_samples)
 
     def _surplus_samples(self) -> int:
         """What the queue has not needed in the whole window. Nothing is known before half of it has passed."""

@@ -56,6 +56,18 @@ def test_restarting_forgets_the_old_queue():
     assert len(keeper.push(SILENCE, 240 * MS)) == PACKET_SAMPLES
 
 
+def test_what_piled_up_at_the_beginning_is_gone_in_seconds():
+    keeper = DelayKeeper(margin_ms=40, window_s=20)
+    assert push_for(keeper, 1.5, SILENCE, 240 * MS) == 40 * MS
+
+
+def test_later_it_takes_a_whole_window_to_know_what_is_not_needed():
+    keeper = DelayKeeper(margin_ms=40, window_s=20)
+    push_for(keeper, 60, SILENCE, 0)
+    assert push_for(keeper, 9.5, SILENCE, 240 * MS) == 240 * MS
+    assert push_for(keeper, 11.0, SILENCE, 240 * MS) == 40 * MS
+
+
 @pytest.mark.parametrize(("margin_ms", "window_s"), [(-1, 8.0), (30, 0.0)])
 def test_bad_bounds_are_refused(margin_ms: int, window_s: float):
     with pytest.raises(ValueError, match=r"the margin must not be negative"):
