@@ -1,12 +1,12 @@
 """A session as the engine would have lived it: its windows packed, its agent's deeds as targets, in serving's order.
 
 Each tick first appends what arrived, then takes decode steps. A step asks both heads at the last position and feeds
-back what they should say; a tick ends when both should say No Output, or after its last step. No Output is a target wherever
-the agent should be silent, and never a position. A tick that has more to read than the engine reads in one takes no
-step, so what was due waits for the next.
+back what they should say; a tick ends when both should say No Output, or after its last step. No Output is a target
+wherever the agent should be silent, and never a position. A tick that has more to read than the engine reads in one
+takes no step, so what was due waits for the next.
 
-Silence is most of a session and would drown the rest. Its targets weigh `silence`, and `edge` in the ticks just before
-the agent begins and just after it ends, where silence is a decision; what is said weighs 1.
+Silence is most of a session and would drown the rest. Its targets weigh `silence`, and `edge` in the ticks around where
+the agent begins or ends, where silence is a decision; what is said weighs 1.
 """
 
 from collections import deque

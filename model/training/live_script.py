@@ -2,8 +2,8 @@
 
 Reads the outputs of a recorded or simulated session: text, sound and pictures by tick, `response` naming the utterance.
 A text is tokenized as a whole and its ids dealt out to the ticks in which their first letters were written, so words
-are cut as the model cuts them, and still lead the speech. Its picture follows the text, between delimiters; an utterance
-that was not cut off ends with the chat template's end of turn.
+are cut as the model cuts them, and still lead the speech. Its picture follows the text, between delimiters; an
+utterance that was not cut off ends with the chat template's end of turn.
 
 Shape legend: K codebooks.
 """

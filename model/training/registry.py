@@ -33,6 +33,8 @@ CONFIGS = {
     "instruct": "InstructConfig",
     "dpo": "DpoConfig",
     "internalize": "InternalizeConfig",
+    "simulate": "SimulateConfig",
+    "realtime": "RealtimeConfig",
 }
 
 
