@@ -14,7 +14,7 @@ from model.config import (
 )
 from model.encoders.audio import seed_audio_encoder, whisper_tiny_encoder
 from model.encoders.vision import light_vit, seed_vit, tiny_vit
-from model.tokenizers.audio_codec import light_codec, seed_codec, tiny_codec
+from model.tokenizers.audio_codec import seed_codec, speech_codec, tiny_codec
 from model.tokenizers.image_vq import light_image_vq, omniweave_image_vq, seed_image_vq, tiny_image_vq
 from model.tokenizers.text import ByteTokenizer
 from streams.types import Sampling
@@ -70,7 +70,7 @@ def nano() -> ModelConfig:
         instructions=INSTRUCTIONS,
         tick=TickConfig(),
         abilities=TEXT_ONLY,
-        audio_codec=light_codec(),
+        audio_codec=speech_codec(),
         image_vq=light_image_vq(),
         vision=light_vit(d_out=width),
         audio_encoder=whisper_tiny_encoder(d_out=width),
