@@ -12,11 +12,11 @@ from model.tokenizers.text import TextTokenizer
 from model.training.documents import Picture, Words
 from model.training.files import FileDocuments, FileSounds
 from model.training.registry import Setup
-from model.training.synthetic import picture_document, tone
+from model.training.synthetic import melody, picture_document
 from streams.types import Ids
 
 HELD_OUT_FIRST = 1 << 40  # the first number that training never reaches
-SYNTHETIC_FRAMES = 12  # of a tone
+SYNTHETIC_FRAMES = 12  # of a melody
 
 Document: TypeAlias = list[Words | Picture]
 
@@ -43,4 +43,4 @@ def sounds_of(source: DataSource, setup: Setup, codec: Path | None) -> Callable[
     """Number → audio codes [F, K]."""
     if source is DataSource.FILES:
         return FileSounds(setup, codec, HELD_OUT_FIRST)
-    return lambda number: tone(setup.model, SYNTHETIC_FRAMES, number)
+    return lambda number: melody(setup.model, SYNTHETIC_FRAMES, number)

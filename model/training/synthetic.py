@@ -1,6 +1,6 @@
 """Data from nothing: small worlds, numbered items, each a function of its number. For tests and for a first try.
 
-Every world has something to be learned in seconds: a picture follows from its name, a tone from its first frames, an
+Every world has something to be learned in seconds: a picture follows from its name, a melody from its first frames, an
 answer from its question.
 
 Shape legend: F frames, K codebooks.
@@ -17,6 +17,7 @@ from streams.types import Ids
 COLORS = ("red", "blue", "green", "grey")
 PATTERNS = ("plain", "striped", "checked")
 ANIMALS = ("cat", "dog", "owl", "fox")
+NUM_NOTES = 8  # each a frame of its own
 SOUNDS = ("meow", "woof", "hoot", "yip")
 
 
@@ -40,13 +41,13 @@ def picture_codes(config: ModelConfig, color: int, pattern: int, num_codes: int)
     return [(1 + color + len(COLORS) * dark) % config.vocab.image for dark in alternates]
 
 
-def tone(config: ModelConfig, num_frames: int, number: int) -> Ids:
-    """Codes [F, K] int32 that climb by a fixed stride; the first two frames tell all that follow."""
-    random = random_for("tone", number)
-    start = random.integers(0, config.audio.codebook_size, config.audio.num_codebooks)
-    stride = int(random.integers(1, 4))
-    frames = start + stride * np.arange(num_frames)[:, None] * np.arange(1, config.audio.num_codebooks + 1)
-    return (frames % config.audio.codebook_size).astype(np.int32)
+def melody(config: ModelConfig, num_frames: int, number: int) -> Ids:
+    """Codes [F, K] int32 of notes that climb by a fixed interval; the first two tell all that follow."""
+    random = random_for("melody", number)
+    start, interval = random.integers(NUM_NOTES), random.integers(1, 4)
+    notes_F1 = (start + interval * np.arange(num_frames)[:, None]) % NUM_NOTES
+    codebook_K = np.arange(config.audio.num_codebooks)
+    return ((37 * notes_F1 + 11 * codebook_K + notes_F1 * codebook_K) % config.audio.codebook_size).astype(np.int32)
 
 
 def animal_question(number: int) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from streams.types import Source, Stream
 
 ROWS = RowsConfig(rows=2, positions=128)
 LOOP = LoopConfig(
-    steps=40, learning_rate=5e-3, warmup_steps=4, schedule=Schedule.CONSTANT, bf16=False, evaluate_every=0, log_every=40
+    steps=24, learning_rate=5e-3, warmup_steps=4, schedule=Schedule.CONSTANT, bf16=False, evaluate_every=0, log_every=24
 )
 SETUP = Setup(tiny(), Path("nowhere"), torch.device("cpu"))
 

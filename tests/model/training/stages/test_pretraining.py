@@ -21,9 +21,9 @@ from model.training.stages.pretrain_audio import PretrainAudioConfig
 from model.training.stages.pretrain_text_image import PretrainTextImageConfig
 from streams.types import Stream
 
-ROWS = RowsConfig(rows=4, positions=96)
+ROWS = RowsConfig(rows=3, positions=96)
 LOOP = LoopConfig(
-    steps=36, learning_rate=5e-3, warmup_steps=4, schedule=Schedule.CONSTANT, bf16=False, evaluate_every=0, log_every=36
+    steps=30, learning_rate=5e-3, warmup_steps=4, schedule=Schedule.CONSTANT, bf16=False, evaluate_every=0, log_every=30
 )
 SETUP = Setup(tiny(), Path("nowhere"), torch.device("cpu"))
 VOCAB = tiny().vocab
@@ -59,7 +59,7 @@ def test_text_and_pictures_share_one_time_are_received_and_stand_between_delimit
     ids = rows.ids_BT
     is_code = (ids >= VOCAB.first_image) & (ids < VOCAB.no_output)
     starts = (ids == VOCAB.delimiter("image_start")).nonzero()
-    assert len(starts) >= 4
+    assert len(starts) >= 3
     for row, place in starts.tolist():
         end = place + 1 + tiny().image_vq.num_ids
         if end < ROWS.positions and rows.sample_BT[row, end] == rows.sample_BT[row, place]:
@@ -92,7 +92,7 @@ def test_text_and_pictures_are_learned_and_what_belongs_to_sound_stays(tmp_path:
 def test_the_time_of_an_audio_frame_is_its_position():
     rows = PretrainAudioConfig(loop=LOOP, rows=ROWS).build(SETUP).batch(0)
     heard = rows.stream_BT == Stream.AUDIO_IN
-    assert heard.sum() > 100
+    assert heard.sum() > 80
     assert (rows.tick_BT[heard] == rows.position_BT[heard]).all()
     assert rows.tick_BT[heard].max() > 5
     assert (real(rows, rows.source_BT) == 0).all()
@@ -104,7 +104,7 @@ def test_only_the_audio_embedding_and_head_learn(tmp_path: Path):
     before, after = train(stage, tmp_path)
     changed = {name for name, tensor in stage.network.state_dict().items() if not torch.equal(tensor, start[name])}
     assert changed == {name for name in start if name.startswith(("embedding.audio.", "depth_head."))}
-    assert after["audio"] < 0.9 * before["audio"]
+    assert after["audio"] < 0.6 * before["audio"]
 
 
 # --- all --------------------------------------------------------------------------------------------------------------
