@@ -191,7 +191,7 @@ def key_of(*parts: object) -> str:
 def weights_key(network: nn.Module) -> str:
     digest = blake2b(digest_size=8)
     for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
