@@ -121,7 +121,7 @@ test('nothing is cut off on a narrow phone', () =>
 
 test('a model that only reads and writes is not made to look like more', () => {
   const nano = { id: 'nano', omniweave: { hears: false, sees: false, speaks: false, draws: false, self_paced: false } };
-  const prepare = (page) => page.route('**/v1/models', (route) => route.fulfill({ json: { data: [nano] } }));
+  const prepare = (page) => page.route('**/v1/models', (route) => route.fulfill({ json: { data: [nano] } }).catch(() => {}));
   return onPage(browser, server.url, { prepare }, async (page) => {
     await page.getByText('This model reads and writes. It does not hear, see, speak or draw yet. Type to it.').waitFor();
     assert.deepEqual(await page.locator('#abilities li[data-can="false"]').allInnerTexts(), [

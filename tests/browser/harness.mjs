@@ -13,10 +13,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const ROOT = join(HERE, '..', '..');
+export const ROOT = join(HERE, '..', '..');
 const { chromium } = createRequire(join(ROOT, 'clients', 'browser', 'package.json'))('playwright-core');
 
-export const PATIENCE_MS = 20_000; // a busy machine
+export const PATIENCE_MS = 60_000; // a busy machine
 export const RATE_HZ = 24_000;
 
 // --- the server -----------------------------------------------------------------------------------------------------
@@ -58,6 +58,21 @@ async function answers(url) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`${url} does not answer`);
+}
+
+/** What a server counts under a name of `/metrics`; NaN where there is no server. */
+async function metricOf(url, name) {
+  const response = await fetch(`${url}/metrics`).catch(() => null);
+  const line = (await response?.text())?.split('\n').find((one) => one.startsWith(`${name} `));
+  return Number(line?.split(' ').at(-1) ?? NaN);
+}
+
+/** Wait for the sessions of earlier tests to end: a slow machine's server admits no second one beside them. */
+export async function isFree(url) {
+  const deadline = Date.now() + PATIENCE_MS;
+  while ((await metricOf(url, 'omniweave_sessions')) > 0 && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 // --- sound ----------------------------------------------------------------------------------------------------------
@@ -157,6 +172,7 @@ export function launch({ microphone, camera, isAllowed = true } = {}) {
 export async function openPage(browser, url, { transport, context = {}, prepare } = {}) {
   const page = await (await browser.newContext(context)).newPage();
   page.setDefaultTimeout(PATIENCE_MS);
+  page.setDefaultNavigationTimeout(PATIENCE_MS);
   const complaints = [];
   page.on('pageerror', (error) => complaints.push(`${error.name}: ${error.message} ${error.stack}`));
   page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
@@ -176,6 +192,7 @@ export async function openPage(browser, url, { transport, context = {}, prepare 
  * @param {(page: any) => Promise<void>} use
  */
 export async function onPage(browser, url, { mayComplain = false, ...given }, use) {
+  await isFree(url);
   const page = await openPage(browser, url, given);
   try {
     await use(page);
@@ -256,17 +273,19 @@ export async function waitForAnswer(page, text) {
 }
 
 /**
- * Start to measure the sound of the stream that the page plays, as the track itself delivers it.
+ * Start to measure the sound of the stream that the page plays, as the track itself delivers it; and of another one
+ * where a connection takes the place of the first.
  *
  * `heard(page)` gives its envelope so far.
  */
 export async function listen(page) {
-  await page.evaluate((stepsPerS) => {
+  const lateTicks = await metricOf(new URL(page.url()).origin, LATE_TICKS);
+  await page.evaluate(([stepsPerS, late]) => {
     const levels = (window.heardLevels = []);
-    const [track] = document.getElementById('voice').srcObject.getAudioTracks();
-    const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
-    let [sum, count] = [0, 0];
-    const pump = async () => {
+    window.listening = { sinceMs: performance.now(), late };
+    const pump = async (track) => {
+      const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
+      let [sum, count] = [0, 0];
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return;
@@ -282,8 +301,34 @@ export async function listen(page) {
         value.close();
       }
     };
-    void pump();
+    let current = null;
+    const look = () => {
+      const track = document.getElementById('voice').srcObject?.getAudioTracks()[0] ?? null;
+      if (track !== null && track !== current) void pump(track);
+      current = track;
+    };
+    look();
+    setInterval(look, 50);
+  }, [STEPS_PER_S, lateTicks]);
+}
+
+const LATE_TICKS = 'omniweave_late_ticks_total';
+const MISSING_SHARE = 0.02; // of the sound, where a machine keeps up: the first packets
+
+/**
+ * What kept this machine from real time since `listen`, in words; '' where it kept up. Sound that came late has gaps,
+ * so its shape tells nothing; that there was sound, and when, is asserted all the same.
+ */
+export async function lateness(page) {
+  const late = await metricOf(new URL(page.url()).origin, LATE_TICKS);
+  const { share, before } = await page.evaluate((stepsPerS) => {
+    const { sinceMs, late: before } = window.listening;
+    return { share: (window.heardLevels.length / stepsPerS) * (1000 / (performance.now() - sinceMs)), before };
   }, STEPS_PER_S);
+  const words = [];
+  if (late > before) words.push(`${late - before} ticks of the server were late`);
+  if (share < 1 - MISSING_SHARE) words.push(`Chromium played ${Math.round(share * 100)} % of real time`);
+  return words.join(', ');
 }
 
 /** @returns {Promise<number[]>} */

@@ -17,12 +17,16 @@ export class Network {
   /** Put this network between the page and the server. */
   async attach(page) {
     await page.route('**/v1/realtime/calls*', async (route) => {
-      if (this.isCut) return route.abort('internetdisconnected');
-      const response = await route.fetch();
-      this.offers.push(new URL(route.request().url()).search);
-      if (!response.ok()) return route.fulfill({ response });
-      return route.fulfill({ response, body: await this.#throughRelay(await response.text()) });
+      await this.#carry(route).catch(() => {}); // the page may have gone meanwhile
     });
+  }
+
+  async #carry(route) {
+    if (this.isCut) return route.abort('internetdisconnected');
+    const response = await route.fetch();
+    this.offers.push(new URL(route.request().url()).search);
+    if (!response.ok()) return route.fulfill({ response });
+    return route.fulfill({ response, body: await this.#throughRelay(await response.text()) });
   }
 
   close() {

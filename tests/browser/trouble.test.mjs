@@ -1,21 +1,29 @@
 /** What users are told, and what goes on by itself, when devices, networks and servers fail. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import {
-  eventOf, hangUp, heard, launch, listen, onPage, speech, startServer, type, typesOf, waitForAnswer, waitForPhase, waitForSound, wavFile,
+  ROOT, eventOf, hangUp, heard, isFree, launch, listen, onPage, speech, startServer, type, typesOf, waitForAnswer,
+  waitForPhase, waitForSound, wavFile,
 } from './harness.mjs';
 import { Network } from './relay.mjs';
 
+const CUT_MS = 5_000;
+
+const recordings = mkdtempSync(join(tmpdir(), 'recordings-'));
 let server;
 let browser;
 
 before(async () => {
-  [server, browser] = await Promise.all([startServer(), launch({ microphone: wavFile([0.3, speech(), 1.2]) })]);
+  [server, browser] = await Promise.all([
+    startServer(0, ['--engine', 'echo', '--record', recordings]),
+    launch({ microphone: wavFile([0.3, speech(), 1.2]) }),
+  ]);
 });
 
 after(async () => {
@@ -67,24 +75,46 @@ describe('the network is cut', () => {
       assert.equal(await page.locator('.entry[data-role="notice"]').count(), 0);
     }));
 
-  test('for longer: it is said, and then the same session is resumed over another connection', () =>
-    withNetwork(async (page, network) => {
-      await type(page, 'Before');
-      await waitForAnswer(page, 'You said: Before');
+  test('for longer: it is said, then the same session is resumed over another connection, and no tick is missing', async () => {
+    let sessions = [];
+    await withNetwork(async (page, network) => {
+      await page.getByRole('button', { name: 'Start talking' }).click();
+      await waitForPhase(page, 'listening', 'speaking');
       network.isCut = true;
+      const cutMs = Date.now();
       await waitForPhase(page, 'reconnecting');
-      await page.waitForTimeout(3_500); // packets are waited for no longer
+      await page.waitForTimeout(Math.max(CUT_MS - (Date.now() - cutMs), 3_500)); // packets are waited for no longer
       network.isCut = false;
-      await waitForPhase(page, 'ready');
+      await waitForPhase(page, 'listening', 'speaking');
       await type(page, 'After');
       await waitForAnswer(page, 'You said: After');
       assert.equal(await page.locator('.entry[data-role="notice"]').count(), 0, 'nothing was lost');
-      const sessions = await page.evaluate(() =>
+      sessions = await page.evaluate(() =>
         window.receivedEvents.filter((event) => event.type === 'session.created').map((event) => event.session.id));
       assert.equal(new Set(sessions).size, 1, `it was one session: ${sessions}`);
       assert.match(network.offers.at(-1), /^\?resume=rtc_/);
-    }));
+    });
+    await isFree(server.url); // then its recording is whole
+    const { ticks, silent } = recordedTicks(sessions[0]);
+    assert.deepEqual(ticks, [...ticks.keys()], 'every tick is there');
+    assert.ok(silent >= CUT_MS / 500, `half of the ticks of the cut at least are in it, without sound: ${silent}`);
+  });
 });
+
+const READ = `
+import json, sys
+from pathlib import Path
+from realtime.recording.recorder import read_recording
+(path,) = [path for path in Path(sys.argv[1]).glob("*.mcap") if sys.argv[2] in path.name]
+windows = list(read_recording(path).windows())
+silent = sum(window.gap_samples == 6000 for window in windows)
+print(json.dumps({"ticks": [window.tick for window in windows], "silent": silent}))
+`;
+
+/** The numbers of the ticks in a session's recording, and how many of them the network brought nothing for. */
+function recordedTicks(session) {
+  return JSON.parse(execFileSync(process.env.PYTHON ?? 'python3', ['-c', READ, recordings, session], { cwd: ROOT }));
+}
 
 for (const transport of ['websocket', 'webrtc']) {
   test(`over ${transport}, a server that is restarted is found again and told what was said`, async () => {
