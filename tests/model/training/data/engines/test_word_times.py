@@ -1,9 +1,11 @@
 """Words get the time of their phonemes, also where the sentence runs them together."""
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.training.data.engines.word_times import TimedPhoneme, word_times
+from model.training.data.clip import Word
+from model.training.data.engines.word_times import TimedPhoneme, within_sound, word_times
 
 
 def timed(phonemes: str) -> list[TimedPhoneme]:
@@ -46,6 +48,14 @@ def test_symbols_may_be_longer_than_a_letter() -> None:
     phonemes = [TimedPhoneme(symbol, i, i + 1) for i, symbol in enumerate(["hh", "ay", " ", "y", "uw"])]
     words = word_times([("hi", ("hh", "ay")), ("you", ("y", "uw"))], phonemes)
     assert [(word.start_us, word.end_us) for word in words] == [(0, 2), (3, 5)]
+
+
+def test_silence_at_the_edges_of_a_word_is_not_part_of_it() -> None:
+    pcm = np.zeros(16_000, np.float32)
+    pcm[4_800:8_000] = 0.1  # sound from 300 to 500 ms
+    assert within_sound(Word(0, 900_000, "so"), pcm, 16_000) == Word(300_000, 500_000, "so")
+    assert within_sound(Word(350_000, 450_000, "so"), pcm, 16_000) == Word(350_000, 450_000, "so")
+    assert within_sound(Word(600_000, 900_000, "so"), pcm, 16_000) == Word(600_000, 900_000, "so")
 
 
 @settings(max_examples=40, deadline=None)
