@@ -1,18 +1,23 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from model.init import init_weights
 from model.tokenizers.audio_codec import (
     AudioCodec,
+    CodecConfig,
+    light_codec,
     seed_codec,
+    speech_codec,
     tiny_codec,
     tiny_speech_codec,
 )
 from model.tokenizers.quantizer import QuantizerKind
 from model.tokenizers.streaming import CausalConv1d, StreamLSTM, reset_row
 from model.tokenizers.wave_codec import WaveCodecConfig
+from streams.resample import StreamResampler
 from streams.types import SAMPLES_PER_TICK
 
 KINDS = list(QuantizerKind)
@@ -175,6 +180,36 @@ def test_code_out_of_range_is_refused_before_anything_is_decoded(codec):
         codec.decode_frame(codec.decoder_state(), torch.tensor([[0, 0, 256, 0]]))
 
 
+# --- sound as it comes ---
+
+
+def one_second(rate_hz: int) -> np.ndarray:
+    return np.sin(2 * np.pi * 300 * np.arange(rate_hz) / rate_hz).astype(np.float32)
+
+
+STRANGE = {
+    "8 kHz": (8_000, one_second(8_000)),
+    "48 kHz": (48_000, one_second(48_000)),
+    "stereo": (24_000, np.stack([one_second(24_000), -0.5 * one_second(24_000)], axis=1)),
+    "clipped": (24_000, np.clip(50.0 * one_second(24_000), -1.0, 1.0)),
+    "far too loud": (24_000, 1e6 * one_second(24_000)),
+    "silent": (24_000, np.zeros(24_000, np.float32)),
+    "not a number": (24_000, np.where(np.arange(24_000) % 100 == 7, np.nan, one_second(24_000)).astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_any_sound_that_passes_the_resampler_is_coded_and_decoded(codec, name):
+    rate_hz, pcm = STRANGE[name]
+    resampler = StreamResampler(rate_hz)
+    heard = np.concatenate((resampler.push(pcm), resampler.flush()))
+    assert len(heard) == pytest.approx(4 * SAMPLES_PER_TICK, abs=10)
+    codes = codec.encode(torch.from_numpy(heard[: 4 * SAMPLES_PER_TICK])[None])
+    assert codes.shape == (1, 4, 4)
+    assert 0 <= int(codes.min()) <= int(codes.max()) < codec.config.quantizer.codebook_size
+    assert torch.isfinite(codec.decode(codes)).all()
+
+
 # --- the seed's figures ---
 
 
@@ -188,6 +223,19 @@ def test_seed_codec_has_the_structure_of_the_seed():
     (lstm,) = [part.lstm for part in codec.encoder.body.parts if isinstance(part, StreamLSTM)]
     assert lstm.num_layers == 2
     assert codec.quantizer.codebooks_KVD.shape[:2] == (4, 65_536)
+
+
+def test_speech_codec_has_the_sizes_it_names():
+    with torch.device("meta"):
+        codec = AudioCodec(speech_codec())
+    parts = (codec.encoder, codec.decoder.bands, codec.decoder.vocoder)
+    millions = [sum(parameter.numel() for parameter in part.parameters()) / 1e6 for part in parts]
+    assert millions == pytest.approx([4.4, 9.8, 4.0], abs=0.06)
+    assert sum(codebook_bits(config) for config in (speech_codec(), light_codec())) == 2 * 64
+
+
+def codebook_bits(config: CodecConfig) -> int:
+    return config.quantizer.num_codebooks * (config.quantizer.codebook_size.bit_length() - 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
