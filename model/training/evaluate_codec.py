@@ -81,7 +81,7 @@ def main() -> None:
     codec.fold_weight_norm()
     arguments.out.mkdir(parents=True, exist_ok=True)
     groups = sentences_by_group(arguments)
-    judge, opinions = WhisperJudge(arguments.judge), DnsmosJudge()
+    judge, opinions = WhisperJudge(arguments.judge, arguments.out / "readings.json"), DnsmosJudge()
     systems = systems_of(codec)
     heard: dict[str, dict[str, Heard]] = {}
     for group, sentences in groups.items():

@@ -4,8 +4,10 @@ Neither is part of a model or a stage. Sound comes in as float32 mono at 24 kHz.
 """
 
 import importlib.util
+import json
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import jiwer
@@ -28,15 +30,26 @@ _NUMBER = re.compile(r"\d+")
 
 
 class WhisperJudge:
-    """Reads English aloud speech. `directory` holds a model in faster-whisper's format."""
+    """Reads English speech. `directory` holds a model in faster-whisper's format.
 
-    def __init__(self, directory: Path, num_threads: int = 1) -> None:
+    Readings are kept in the file `kept`, by the sound they are of: what did not change is not read again.
+    """
+
+    def __init__(self, directory: Path, kept: Path, num_threads: int = 1) -> None:
         self._model = WhisperModel(str(directory), device="cpu", compute_type="int8", cpu_threads=num_threads)
+        self._kept = kept
+        self._readings: dict[str, str] = json.loads(kept.read_text()) if kept.is_file() else {}
 
     def read(self, pcm: Samples) -> str:
-        heard = soxr.resample(pcm, SAMPLE_RATE_HZ, JUDGE_RATE_HZ)
-        segments, _ = self._model.transcribe(heard, language="en", beam_size=5, condition_on_previous_text=False)
-        return " ".join(segment.text for segment in segments)
+        key = blake2b(np.ascontiguousarray(pcm, np.float32).tobytes(), digest_size=12).hexdigest()
+        if key not in self._readings:
+            heard = soxr.resample(pcm, SAMPLE_RATE_HZ, JUDGE_RATE_HZ)
+            segments, _ = self._model.transcribe(  # one temperature: the usual fallback to others draws at random
+                heard, language="en", beam_size=5, temperature=0.0, condition_on_previous_text=False
+            )
+            self._readings[key] = " ".join(segment.text for segment in segments)
+            self._kept.write_text(json.dumps(self._readings, indent=0))
+        return self._readings[key]
 
 
 class DnsmosJudge:
