@@ -3,8 +3,9 @@
     python benchmarks/train_speed.py [--threads 2] [--tokens 512] [--rows 2] [--micro-batches 8] [--compile]
 
 Steps of the real training loop over random text: all of embedding, decoder and tied head learn. The matrix rate is
-that of bfloat16 products of 2,048 x 2,048 matrices, measured once a step, so that a busy machine slows both.
-The last line is JSON.
+that of bfloat16 products of 2,048 x 2,048 matrices, measured once a step, so that a busy machine slows both. On a machine
+that is shared, `--threads 1` and the figures by processor time say what one core does when it is not. The last line is
+JSON.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -46,6 +48,8 @@ class SpeedStage:
         self.rows, self.tokens, self.micro_batches = rows, tokens, micro_batches
         self.left = torch.randn(SIDE, SIDE).bfloat16()
         self.matrix_seconds: list[float] = []
+        self.matrix_cpu_seconds: list[float] = []
+        self.cpu_at_step: list[float] = []  # processor time of all threads when each step began
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -53,9 +57,11 @@ class SpeedStage:
 
     def batch(self, index: int) -> Tensor:
         if index % self.micro_batches == 0:
-            start = time.perf_counter()
+            self.cpu_at_step.append(time.process_time())
+            start, cpu_start = time.perf_counter(), time.process_time()
             self.left @ self.left
             self.matrix_seconds.append(time.perf_counter() - start)
+            self.matrix_cpu_seconds.append(time.process_time() - cpu_start)
         return torch.randint(self.network.config.vocab.text, (self.rows, self.tokens + 1))
 
     def loss(self, phase: str, batch: Tensor, step: int) -> Loss:
@@ -79,7 +85,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2, help="sequences of a micro-batch")
     parser.add_argument("--tokens", type=int, default=512, help="of a sequence")
     parser.add_argument("--micro-batches", type=int, default=8, help="of a step")
-    parser.add_argument("--steps", type=int, default=4, help="the first of them is not counted")
+    parser.add_argument("--steps", type=int, default=4, help="at least 3; the first warms up")
     parser.add_argument("--compile", action="store_true", help="compile the decoder's layers")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -99,14 +105,18 @@ def main() -> None:
     speeds = [line["speed"] for line in lines if "speed" in line][1:]
     matrix_flops = 2 * SIDE**3 / median(stage.matrix_seconds[1:])
     speed = median(speeds)
+    work = flops_per_token(stage.network.config, options.tokens)
+    cpu_seconds = median(b - a for a, b in pairwise(stage.cpu_at_step[1:]))
+    cpu_speed = options.rows * options.tokens * options.micro_batches / cpu_seconds
+    matrix_cpu_flops = 2 * SIDE**3 / median(stage.matrix_cpu_seconds[1:])
     print(
         json.dumps(
             {
                 "tokens_per_second": round(speed, 1),
                 "of_each_step": [round(value, 1) for value in speeds],
-                "share_of_matrix_rate": round(
-                    speed * flops_per_token(stage.network.config, options.tokens) / matrix_flops, 3
-                ),
+                "share_of_matrix_rate": round(speed * work / matrix_flops, 3),
+                "tokens_per_cpu_second": round(cpu_speed, 1),
+                "share_by_cpu_time": round(cpu_speed * work / matrix_cpu_flops, 3),
                 "matrix_tflops": round(matrix_flops / 1e12, 3),
                 "threads": options.threads,
                 "compiled": options.compile,

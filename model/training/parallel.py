@@ -15,6 +15,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.nn.utils import parametrize
 
 from model.decoder import Layer
 
@@ -94,6 +95,10 @@ def split_layer(layer: Layer, mesh: DeviceMesh) -> None:
     attention, size = layer.attention, mesh.size()
     if attention.num_kv_heads % size:
         raise ValueError(f"{attention.num_kv_heads} key/value heads cannot be split over {size} processes")
+    if any(parametrize.is_parametrized(part) for part in layer.modules()):
+        raise ValueError(
+            "training through the FP4 grid does not combine with tensor parallelism: it scales whole matrices"
+        )
     if layer.ffn.gate_proj.out_features % size:
         raise ValueError(f"{layer.ffn.gate_proj.out_features} feed-forward units cannot be split over {size} processes")
     into, out_of = ("attention.q_proj", "attention.k_proj", "attention.v_proj"), ("attention.o_proj",)

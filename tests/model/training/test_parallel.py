@@ -3,15 +3,18 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from model.fp4 import Fp4Format
 from model.training.loop import run
-from model.training.parallel import ParallelConfig, find_place
+from model.training.parallel import ParallelConfig, find_place, split_layer
 from model.training.progress import read_lines
+from model.training.qat import attach_grid
 from tests.model.training.parallel_stage import CONFIG, STEPS, SmallStage
 
 ROOT = Path(__file__).parents[3]
@@ -83,3 +86,34 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(
 def test_wrong_number_of_processes_is_refused() -> None:
     with pytest.raises(ValueError, match="needs 6 processes, but 1"):
         find_place(ParallelConfig(fsdp=3, tensor=2))
+
+
+def test_recomputing_layers_changes_no_bit(alone: Path, tmp_path: Path) -> None:
+    run(SmallStage(), replace(CONFIG, recompute=True), tmp_path)
+    assert curve(tmp_path, "loss") == curve(alone, "loss")
+
+
+def test_layers_on_the_grid_are_not_split() -> None:
+    layer = SmallStage().network.decoder.layers[0]
+    attach_grid(layer, Fp4Format.NVFP4)
+    with pytest.raises(ValueError, match="does not combine"):
+        split_layer(layer, Processes(2))
+
+
+@pytest.mark.parametrize(("share", "message"), [("num_kv_heads", "2 key/value heads"), ("d_ffn", "48 feed-forward")])
+def test_layers_that_do_not_divide_are_refused(share: str, message: str) -> None:
+    layer = SmallStage().network.decoder.layers[0]
+    if share == "d_ffn":
+        layer.attention.num_kv_heads = 5
+    with pytest.raises(ValueError, match=f"{message}.* cannot be split over 5"):
+        split_layer(layer, Processes(5))
+
+
+class Processes:
+    """Stands in for a mesh that is only asked how many there are."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def size(self) -> int:
+        return self.count
