@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import {
-  audibleSeconds, envelope, eventOf, heard, lateness, launch, likeness, listen, onPage, phaseOf, speech, startServer, takeTurns, type,
+  assertUnlessLate, audibleSeconds, envelope, eventOf, heard, launch, likeness, listen, onPage, phaseOf, speech, startServer, takeTurns, type,
   typesOf, waitForAnswer, waitForPhase, waitForSound, wavFile,
 } from './harness.mjs';
 
@@ -79,9 +79,8 @@ for (const transport of ['websocket', 'webrtc']) {
         const levels = await heard(page);
         // 0.95 and more where nothing stutters, and 0.5 by chance.
         const [forward, backward] = [envelope(spoken), envelope(spoken).reverse()].map((said) => likeness(levels, said));
-        const late = await lateness(page);
-        if (late) t.diagnostic(`${late}: the sound (alike by ${forward.toFixed(2)}) is not compared`);
-        else assert.ok(forward > 0.6 && forward > backward + 0.1, `like what was said by ${forward}, reversed by ${backward}`);
+        const isAlike = forward > 0.6 && forward > backward + 0.1;
+        await assertUnlessLate(t, page, isAlike, `like what was said by ${forward}, reversed by ${backward}`);
       }));
 
     test('what the camera sees comes back as a picture', () =>

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { PATIENCE_MS, envelope, heard, lateness, launch, likeness, listen, speech, startServer, waitForSound, wavFile } from './harness.mjs';
+import {
+  PATIENCE_MS, assertUnlessLate, envelope, heard, launch, likeness, listen, speech, startServer, waitForSound, wavFile,
+} from './harness.mjs';
 
 const BUNDLE = fileURLToPath(new URL('../clients/js/node_modules/@openai/agents-realtime/dist/bundle', import.meta.url));
 const PAGE = '<!doctype html><title>stock client</title><audio id="voice" autoplay></audio>';
@@ -65,9 +67,7 @@ test('it connects, is answered in text, and hears itself back', options, async (
   assert.match(await page.evaluate(() => window.transport.callId), /^rtc_/);
   await listen(page);
   const found = likeness(await waitForSound(page, 3), envelope(spoken));
-  const late = await lateness(page);
-  if (late) t.diagnostic(`${late}: the sound (alike by ${found.toFixed(2)}) is not compared`);
-  else assert.ok(found > 0.7, `what came back is like what was said by ${found.toFixed(2)} only`);
+  await assertUnlessLate(t, page, found > 0.7, `what came back is like what was said by ${found.toFixed(2)} only`);
   assert.deepEqual(await page.evaluate(() => window.told.errors), []);
 });
 
