@@ -3,7 +3,7 @@
     python benchmarks/train_speed.py [--threads 2] [--tokens 512] [--rows 2] [--micro-batches 8] [--compile]
 
 Steps of the real training loop over random text: all of embedding, decoder and tied head learn. The matrix rate is
-that of bfloat16 products of 2,048 x 2,048 matrices, measured once a step, so that a busy machine slows both. On a machine
+that of bfloat16 products of 2,048 x 2,048 matrices, measured once a step, so that a busy machine slows both. On one
 that is shared, `--threads 1` and the figures by processor time say what one core does when it is not. The last line is
 JSON.
 """
