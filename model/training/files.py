@@ -25,6 +25,7 @@ from model.pixels import Fit, to_pixels
 from model.tokenizers.audio_codec import AudioCodec
 from model.tokenizers.image_vq import ImageVQ
 from model.tokenizers.text import TextTokenizer
+from model.training.codec_weights import load_parts
 from model.training.data.clip import Split
 from model.training.data.compose import shown
 from model.training.data.picture_set import PictureSet
@@ -130,7 +131,9 @@ def _tokenized_text(data: Path, split: Split, tokenizer: TextTokenizer) -> Items
 def _image_tokenizer(setup: Setup, weights: Path | None) -> ImageVQ:
     if setup.model.image_vq is None:
         raise ValueError(f"the model {setup.model.name!r} has no image tokenizer")
-    return _loaded(ImageVQ(setup.model.image_vq), weights)
+    vq = ImageVQ(setup.model.image_vq)
+    vq.load_state_dict(load_file(_given(weights, "image tokenizer")))
+    return vq.eval().requires_grad_(False)
 
 
 @torch.inference_mode()
@@ -145,9 +148,13 @@ def _codes_of_pictures(pictures: PictureSet, vq: ImageVQ) -> Iterator[Ids]:
 
 
 def _audio_codec(setup: Setup, weights: Path | None) -> AudioCodec:
+    """What turns sound into codes; how it speaks is not needed here."""
     if setup.model.audio_codec is None:
         raise ValueError(f"the model {setup.model.name!r} has no audio codec")
-    return _loaded(AudioCodec(setup.model.audio_codec), weights)
+    codec = AudioCodec(setup.model.audio_codec)
+    init_weights(codec, seed=0)
+    load_parts(codec, _given(weights, "audio codec"), ("encoder.", "quantizer."))
+    return codec.eval().requires_grad_(False)
 
 
 @torch.inference_mode()
@@ -195,17 +202,15 @@ def weights_key(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _loaded(network: nn.Module, weights: Path | None) -> nn.Module:
-    init_weights(network, seed=0)
+def _given(weights: Path | None, what: str) -> Path:
     if weights is None:
-        raise ValueError(f"files need the trained weights of the {type(network).__name__}; none were given")
-    network.load_state_dict(load_file(weights))
-    return network.eval().requires_grad_(False)
+        raise ValueError(f"files need the trained weights of the {what}; none were given")
+    return weights
 
 
 def _sets(directory: Path, split: Split) -> list[Path]:
     """Below `directory`, what holds a manifest of the split."""
-    found = sorted({manifest.parent for manifest in directory.rglob(f"{split}-*.jsonl")})
+    found = sorted({manifest.parent for manifest in directory.glob(f"*/{split}-*.jsonl")})
     if not found:
         raise FileNotFoundError(f"nothing for {split} below {directory}; build it with model.training.data.build")
     return found

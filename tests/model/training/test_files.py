@@ -14,6 +14,7 @@ from model.presets import tiny
 from model.tokenizers.audio_codec import AudioCodec
 from model.tokenizers.image_vq import ImageVQ
 from model.tokenizers.text import ByteTokenizer
+from model.training.codec_weights import save_parts
 from model.training.corpus import HELD_OUT_FIRST, DataSource
 from model.training.data.clip import Split
 from model.training.data.voice_activity import Span
@@ -21,6 +22,7 @@ from model.training.documents import Words
 from model.training.files import FileDocuments, _codes_of_speech, texts_of, voiced_frames
 from model.training.item_cache import cached_items
 from model.training.registry import Setup
+from model.training.stages.pretrain_audio import PretrainAudioConfig
 from model.training.stages.pretrain_text_image import PretrainTextImageConfig
 from streams.types import SAMPLES_PER_TICK
 
@@ -91,7 +93,7 @@ def test_a_stage_reads_files_and_names_what_is_missing(tmp_path: Path):
     stage = PretrainTextImageConfig(source=DataSource.FILES, picture_share=0.0).build(setup)
     assert stage.batch(0).num_samples > 40
     assert "text-train" in " ".join(path.name for path in (tmp_path / "tokens").iterdir())
-    with pytest.raises(ValueError, match="trained weights of the ImageVQ"):
+    with pytest.raises(ValueError, match="weights of the image tokenizer"):
         PretrainTextImageConfig(source=DataSource.FILES).build(setup)
     vq = ImageVQ(tiny().image_vq)
     init_weights(vq, 0)
@@ -134,3 +136,14 @@ def test_codes_of_speech_are_those_that_the_whole_clip_has(monkeypatch: pytest.M
     (codes,) = _codes_of_speech(OneClip([clip]), codec)
     whole = codec.encode(torch.from_numpy(pcm[: 10 * SAMPLES_PER_TICK])[None])[0]
     np.testing.assert_array_equal(codes, whole[2:8].numpy())
+
+
+def test_a_stage_reads_speech_with_the_trained_codec(tmp_path: Path):
+    codec = AudioCodec(tiny().audio_codec)
+    init_weights(codec, 3)
+    save_parts(codec, tmp_path, ("encoder.", "quantizer."))
+    setup = Setup(tiny(), tmp_path, torch.device("cpu"))
+    with pytest.raises(FileNotFoundError, match="speech"):
+        PretrainAudioConfig(source=DataSource.FILES, codec=tmp_path).build(setup)
+    with pytest.raises(ValueError, match="weights of the audio codec"):
+        PretrainAudioConfig(source=DataSource.FILES).build(setup)

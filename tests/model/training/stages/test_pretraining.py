@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from model.checkpoint import load_checkpoint
+from model.fp4 import dequantize
 from model.network import Network
 from model.presets import tiny
 from model.training.config import LoopConfig, Schedule
@@ -20,6 +22,7 @@ from model.training.stages.pretrain_all import PretrainAllConfig
 from model.training.stages.pretrain_audio import PretrainAudioConfig
 from model.training.stages.pretrain_text_image import PretrainTextImageConfig
 from streams.types import Stream
+from tests.model.tiny_weights import save_tiny_weights
 
 ROWS = RowsConfig(rows=3, positions=96)
 LOOP = LoopConfig(
@@ -157,3 +160,15 @@ def test_a_stage_goes_on_from_what_another_exported(tmp_path: Path):
     with pytest.raises(ValueError, match="shape"):
         PretrainAudioConfig(start=export).build(replace(SETUP, model=wide))
     assert "embedding.fuse.weight" in load_file(export / "language_model.safetensors")
+
+
+def test_a_stage_starts_from_a_checkpoint_and_keeps_its_own_seed_where_that_has_nothing(tmp_path: Path):
+    save_tiny_weights(tmp_path)
+    stored = load_checkpoint(tmp_path).tensors
+    network = PretrainAllConfig(loop=LOOP, start=tmp_path).build(SETUP).network
+    name = "decoder.layers.1.ffn.up_proj.weight"
+    torch.testing.assert_close(network.state_dict()[name], dequantize(stored[name]))
+    assert torch.equal(network.embedding.audio.table.weight, fresh().embedding.audio.table.weight)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError):
+        PretrainAllConfig(start=tmp_path / "none").build(SETUP)
