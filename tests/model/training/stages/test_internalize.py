@@ -21,8 +21,8 @@ from streams.types import Source
 MODEL = replace(tiny(), chat=replace(tiny().chat, user="u", assistant="a"))
 SETUP = Setup(MODEL, Path("nowhere"), torch.device("cpu"))
 LOOP = LoopConfig(
-    steps=500, seed=1, learning_rate=3e-3, warmup_steps=20, schedule=Schedule.LINEAR_TAIL, bf16=False, evaluate_every=180,
-    checkpoint_every=1_000, log_every=1_000,
+    steps=500, seed=1, learning_rate=3e-3, warmup_steps=20, schedule=Schedule.LINEAR_TAIL, bf16=False,
+    evaluate_every=180, checkpoint_every=1_000, log_every=1_000,
 )  # fmt: skip
 CONFIG = InternalizeConfig(
     loop=LOOP, rows=RowsConfig(3, 128), digits=2, base=4, explicit_batches=180, batches_per_removal=120, num_held_out=64
