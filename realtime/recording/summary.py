@@ -62,6 +62,7 @@ def summarize(recording: Recording) -> Summary:
 
     num_windows_with_sound = gap_samples = num_frames = 0
     for window in recording.window_records():
+        ticks.add(window.tick)  # what was only simulated has no inputs
         num_windows_with_sound += window.sound is not SoundForm.NONE
         gap_samples += window.gap_samples
         num_frames += len(window.frames_pts_us)
