@@ -19,8 +19,8 @@ from model.training.data.seeding import random_for
 from model.training.data.webcam import empty_room, filmed
 
 CARD_PX = 128
-EMPTY_SHARE, PICTURE_SHARE = 0.04, 0.4  # of all frames; the rest are scenes
-DIRECT_SHARE = 0.12  # of cards that fill the frame undisturbed, as a shared screen or an upload does
+EMPTY_SHARE, PICTURE_SHARE = 0.04, 0.26  # of all frames; the rest are scenes
+DIRECT_SHARE = 0.25  # of cards that fill the frame undisturbed, as a shared screen or an upload does
 PICTURE, NOTHING = "picture", "nothing"
 
 

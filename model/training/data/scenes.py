@@ -187,7 +187,7 @@ def _draw_text(rgb: NDArray[np.uint8], text: str, ink: tuple[int, int, int], ran
     font = FONTS[random.integers(len(FONTS))]
     unit = 2.0
     (width, height), below = cv2.getTextSize(text, font, unit, 1)
-    share = random.uniform(0.55, 0.92) if len(text) > 1 else random.uniform(0.4, 0.85)
+    share = random.uniform(0.75, 0.94) if len(text) > 1 else random.uniform(0.4, 0.85)
     scale = unit * share * side / max(width, height + below)
     thickness = max(1, round(scale * random.uniform(1.2, 4.0)))
     (width, height), below = cv2.getTextSize(text, font, scale, thickness)

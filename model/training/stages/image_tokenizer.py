@@ -43,7 +43,7 @@ class ImageTokenizerConfig:
         )
     )
     pictures_per_batch: int = 16
-    scene_share: float = 0.25  # of a batch; the rest are named pictures
+    scene_share: float = 0.4  # of all pictures; the rest are named ones
 
     def build(self, setup: Setup) -> "ImageTokenizerStage":
         if setup.model.image_vq is None:
