@@ -97,4 +97,4 @@ def _amount(number: str) -> str:
 
 
 def _year(number: str) -> str:
-    return year(int(number)) if len(number) == 4 else _amount(number)
+    return year(int(number)) if 1_100 <= int(number) < 2_100 else _amount(number)

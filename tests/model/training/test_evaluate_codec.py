@@ -59,6 +59,8 @@ def test_numbers_are_read_in_the_way_that_fits():
     assert word_errors("nineteen eighty four was a year", "1984 was a year.") == (0, 6)
     assert word_errors("it costs twelve hundred", "It costs 1,300")[0] > 0
     assert word_errors("take one hundred and five of them", "Take 105 of them")[0] <= 1
+    assert word_errors("four thousand and eighty five", "4085")[0] <= 1
+    assert all(readings("0 7 12 1099 4085 123456 98765432101"))
     assert readings("no numbers here") == ("no numbers here",)
 
 
