@@ -1,22 +1,27 @@
 """Exchanges about what is shown to the camera, and drawing on request."""
 
 from model.training.data.text.numerals import cardinal
-from model.training.simulation.pictures import COLORED, COLORS, describe, draw_picture, plural, with_article
+from model.training.simulation.pictures import COLORED, COLORS, describe, plural, with_article
 from model.training.simulation.scene import NotNow, Scene
 from model.training.simulation.script import AnyLine, Picture, PictureKind
 
-DRAWN_KINDS = (PictureKind.SHAPE, PictureKind.COLOR, PictureKind.COUNT, PictureKind.DIGIT, PictureKind.THING)
+DRAWN_KINDS = tuple(kind for kind in PictureKind if kind is not PictureKind.WORD)
 
 
 def see(scene: Scene) -> list[AnyLine]:
     """Something is held to the camera and asked about, at times while it is being raised."""
     _needs_camera(scene)
-    kind = scene.one(list(PictureKind))
-    picture = draw_picture(scene.random, kind)
+    picture = scene.picture()
+    kind = picture.kind
     shown = scene.show(picture)
     slots = {"things": plural(picture.name)} if kind is PictureKind.COUNT else {}
-    asked = scene.request(f"see_{kind}", **slots)
+    asked = scene.request(f"see_{_asked_as(kind)}", **slots)
     return [shown, asked, scene.reply(*_answers(picture))]
+
+
+def _asked_as(kind: PictureKind) -> PictureKind:
+    """An emoji is asked for as any other thing."""
+    return PictureKind.THING if kind is PictureKind.EMOJI else kind
 
 
 def _answers(picture: Picture) -> list[str]:
@@ -34,7 +39,7 @@ def _answers(picture: Picture) -> list[str]:
             return [f"{number}.", f"That's the number {number}.", f"It's a {number}."]
         case PictureKind.WORD:
             return [f"It says {picture.name}.", f"The word is {picture.name}.", f"I read: {picture.name}."]
-        case PictureKind.THING:
+        case PictureKind.THING | PictureKind.EMOJI:
             return [
                 f"That's {describe(picture)}.",
                 f"I see {describe(picture)}.",
@@ -44,7 +49,7 @@ def _answers(picture: Picture) -> list[str]:
 
 def describe_view(scene: Scene) -> list[AnyLine]:
     _needs_camera(scene)
-    picture = draw_picture(scene.random, scene.one(list(PictureKind)))
+    picture = scene.picture()
     words = describe(picture)
     return [scene.show(picture), scene.request("describe"), scene.reply(f"I see {words}.", f"There is {words}.")]
 
@@ -53,7 +58,7 @@ def see_changed(scene: Scene) -> list[AnyLine]:
     """One thing is replaced by another."""
     first = see(scene) if scene.in_view is None else []
     assert scene.in_view is not None, "seen now or earlier"
-    before, after = scene.in_view, draw_picture(scene.random, scene.one(list(PictureKind)))
+    before, after = scene.in_view, scene.picture()
     if describe(before) == describe(after):
         raise NotNow("the same again")
     return [
@@ -102,15 +107,15 @@ def narrate(scene: Scene) -> list[AnyLine]:
     _needs_camera(scene)
     lines: list[AnyLine] = [scene.request("narrate"), scene.reply("Okay.", "I'm watching.", "Sure, show me.")]
     for _ in range(int(scene.random.integers(2, 4))):
-        picture = draw_picture(scene.random, scene.one(list(PictureKind)))
+        picture = scene.picture()
         words = describe(picture)
         lines += [scene.show(picture), scene.reply(f"{words}.", f"I see {words}.", f"Now {words}.")]
     return [*lines, scene.request("stop_narrating"), scene.reply("Okay, I stop.", "All right.", "Done.")]
 
 
 def draw(scene: Scene) -> list[AnyLine]:
-    kind = scene.one(DRAWN_KINDS)
-    picture = draw_picture(scene.random, kind)
+    picture = scene.picture(DRAWN_KINDS)
+    kind = picture.kind
     slots = {"color": picture.color, "name": picture.name}
     if kind is PictureKind.COUNT:
         slots = {"color": picture.color, "count": cardinal(picture.count), "things": plural(picture.name)}
@@ -118,7 +123,7 @@ def draw(scene: Scene) -> list[AnyLine]:
         slots["name"] = cardinal(int(picture.name))
     elif kind is PictureKind.THING and picture.name in COLORED:
         slots["name"] = f"{picture.color} {picture.name}"
-    asked = scene.request(f"draw_{kind}", **slots)
+    asked = scene.request(f"draw_{_asked_as(kind)}", **slots)
     words = describe(picture)
     scene.drawn = picture
     return [asked, scene.reply(f"Here is {words}.", f"I'm drawing {words}.", f"Sure, {words}.", draws=picture)]

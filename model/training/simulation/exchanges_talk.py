@@ -17,7 +17,7 @@ from model.training.simulation.facts import (
     OPPOSITES,
     PROPERTIES,
 )
-from model.training.simulation.scene import NotNow, Scene
+from model.training.simulation.scene import Scene
 from model.training.simulation.script import AnyLine, Waits
 
 
@@ -202,10 +202,9 @@ def cannot(scene: Scene) -> list[AnyLine]:
 
 
 def say_again(scene: Scene) -> list[AnyLine]:
-    if not scene.last_reply:
-        raise NotNow("nothing was said yet")
+    first = fact(scene) if not scene.last_reply else []
     said = scene.last_reply
-    return [scene.request("say_again"), scene.reply(said, f"I said: {said}")]
+    return [*first, scene.request("say_again"), scene.reply(said, f"I said: {said}")]
 
 
 def check_in(scene: Scene) -> list[AnyLine]:

@@ -15,6 +15,7 @@ from model.training.data.scenes import PALETTE, SHAPES, SUBPIXEL_BITS, WORDS, Sh
 from model.training.data.seeding import random_for
 from model.training.data.text.numerals import cardinal
 from model.training.data.webcam import filmed
+from model.training.simulation.emoji import EmojiBook
 from model.training.simulation.script import Picture, PictureKind
 from streams.types import Pixels
 
@@ -30,8 +31,8 @@ Color: TypeAlias = tuple[int, int, int]
 Random: TypeAlias = np.random.Generator
 
 
-def draw_picture(random: Random, kind: PictureKind) -> Picture:
-    """A picture of this kind to show or to ask for."""
+def draw_picture(random: Random, kind: PictureKind, emoji: Sequence[str] = ()) -> Picture:
+    """A picture of this kind to show or to ask for; `emoji` are the names to choose from for that kind."""
     colors = list(COLORS)
     color, seed = colors[int(random.integers(len(colors)))], int(random.integers(2**31))
     match kind:
@@ -46,6 +47,8 @@ def draw_picture(random: Random, kind: PictureKind) -> Picture:
             return Picture(kind, SHAPES[int(random.integers(len(SHAPES)))], color, seed=seed)
         case PictureKind.WORD:
             return Picture(kind, WORDS[int(random.integers(len(WORDS)))], color, seed=seed)
+        case PictureKind.EMOJI:
+            return Picture(kind, emoji[int(random.integers(len(emoji)))], "", seed=seed)
         case PictureKind.THING:
             return Picture(kind, THINGS[int(random.integers(len(THINGS)))], color, seed=seed)
 
@@ -63,15 +66,17 @@ def describe(picture: Picture) -> str:
             return f"the word {picture.name}"
         case PictureKind.SHAPE:
             return with_article(f"{picture.color} {picture.name}")
+        case PictureKind.EMOJI:
+            return picture.name if picture.name.endswith("s") else with_article(picture.name)
         case PictureKind.THING:
             return with_article(
                 f"{picture.color} {picture.name}" if picture.name in ("ball", "car", "cup") else picture.name
             )
 
 
-def in_front_of_camera(picture: Picture, side_px: int, random: Random) -> Pixels:
+def in_front_of_camera(picture: Picture, side_px: int, random: Random, book: EmojiBook | None = None) -> Pixels:
     """One frame of a camera that somebody holds the picture to."""
-    return filmed(paint(picture, side_px), side_px, random)
+    return filmed(paint(picture, side_px, book), side_px, random)
 
 
 def plural(name: str) -> str:
@@ -82,8 +87,12 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def paint(picture: Picture, side_px: int = SIDE_PX) -> Pixels:
-    """Its pixels: uint8 RGB [side, side, 3]."""
+def paint(picture: Picture, side_px: int = SIDE_PX, book: EmojiBook | None = None) -> Pixels:
+    """Its pixels: uint8 RGB [side, side, 3]. Raises ValueError for an emoji without a book."""
+    if picture.kind is PictureKind.EMOJI:
+        if book is None:
+            raise ValueError(f"the emoji {picture.name!r} needs the pictures it was named from")
+        return book.paint(picture.name, picture.seed, side_px)
     random = random_for("paint", picture.seed)
     if picture.kind is PictureKind.COLOR:
         return _lit(_plain(COLORS[picture.name], side_px), random)

@@ -67,13 +67,14 @@ class Playbill:
     instructions: str
     num_exchanges: int = 7
     dialogues: tuple[tuple[tuple[str, str], ...], ...] = ()  # of (user, agent) turns, written by a language model
+    emoji: tuple[str, ...] = ()  # names of emoji that can be shown and drawn
     dialogue_share: float = 0.1  # of exchanges, where there are dialogues
 
 
 def write_script(bill: Playbill, split: Split, index: int) -> Script:
     """The script of one session. Evaluation uses held-out phrasings only, training none of them."""
     random = random_for("script", bill.seed, split, index)
-    scene = Scene(split, random, sees=bool(random.random() < 0.6))
+    scene = Scene(split, random, sees=bool(random.random() < 0.6), emoji=bill.emoji)
     agent_voice = scene.one(bill.agent_voices)
     is_default = agent_voice == bill.agent_voices[0]
     return Script(
@@ -146,21 +147,21 @@ def _typed(scene: Scene, exchange: list[AnyLine]) -> list[AnyLine]:
 def _joined(scene: Scene, before: list[AnyLine], exchange: list[AnyLine]) -> list[AnyLine]:
     """The exchange as it follows what came before: at times into the agent's speech instead of after it."""
     spoken = before[-1]
-    if not isinstance(spoken, AgentSpeaks) or not spoken.aloud or spoken.draws or len(spoken.text.split()) < 5:
+    if not isinstance(spoken, AgentSpeaks) or not spoken.aloud or spoken.draws or len(spoken.text.split()) < 4:
         return exchange
-    share = float(scene.random.uniform(0.25, 0.75))
+    share = float(scene.random.uniform(0.2, 0.7))
     if scene.chance(0.2):
         murmur = UserSpeaks(pieces=(_line_of(scene, BACKCHANNELS),), kind="backchannel", over=share)
         return [murmur, *exchange]
-    if scene.chance(0.3):
-        first, *rest = exchange
-        if isinstance(first, UserSpeaks) and first.kind != "say_again" and scene.chance(0.6):
-            return [msgspec.structs.replace(first, over=share, stops_agent=True), *rest]
-        if scene.chance(0.5):
-            return [scene.request("never_mind", over=share), scene.reply("Okay.", "All right.", "Sure."), *exchange]
-        stop = UserSpeaks(pieces=(_line_of(scene, INTERRUPTIONS),), kind="interruption", over=share, stops_agent=True)
-        return [stop, Waits(duration_us=scene.pause_us(1_500, 3_000)), *exchange]
-    return exchange
+    if scene.chance(0.5):
+        return exchange
+    first, *rest = exchange
+    if isinstance(first, UserSpeaks) and first.kind != "say_again" and scene.chance(0.5):
+        return [msgspec.structs.replace(first, over=share, stops_agent=True), *rest]
+    if scene.chance(0.5):
+        return [scene.request("never_mind", over=share), scene.reply("Okay.", "All right.", "Sure."), *exchange]
+    stop = UserSpeaks(pieces=(_line_of(scene, INTERRUPTIONS),), kind="interruption", over=share, stops_agent=True)
+    return [stop, Waits(duration_us=scene.pause_us(1_500, 3_000)), *exchange]
 
 
 def _interlude(scene: Scene) -> list[AnyLine]:

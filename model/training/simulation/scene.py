@@ -12,7 +12,8 @@ import numpy as np
 
 from model.training.data.clip import Split
 from model.training.simulation.phrasings import may_be_trained_on, phrase, sentence_case
-from model.training.simulation.script import AgentSpeaks, Picture, UserShows, UserSpeaks, UserTypes
+from model.training.simulation.pictures import draw_picture
+from model.training.simulation.script import AgentSpeaks, Picture, PictureKind, UserShows, UserSpeaks, UserTypes
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Scene:
     split: Split
     random: np.random.Generator
     sees: bool
+    emoji: tuple[str, ...] = ()  # names of emoji that can be shown and drawn
     user_name: str = ""
     favorites: dict[str, str] = field(default_factory=dict)
     number: int | None = None  # the result of the last sum
@@ -81,6 +83,11 @@ class Scene:
         text = self.one(allowed)
         self.last_reply = text
         return AgentSpeaks(text=text, draws=draws, aloud=aloud)
+
+    def picture(self, kinds: Sequence[PictureKind] = tuple(PictureKind)) -> Picture:
+        """A picture of one of these kinds; emoji only where there are any."""
+        kind = self.one([kind for kind in kinds if kind is not PictureKind.EMOJI or self.emoji])
+        return draw_picture(self.random, kind, self.emoji)
 
     def show(self, picture: Picture | None) -> UserShows:
         """Hold a picture to the camera, or put it away."""

@@ -21,7 +21,8 @@ class PictureKind(StrEnum):
     COUNT = "count"  # several of one shape
     DIGIT = "digit"
     WORD = "word"
-    THING = "thing"  # an emoji-like drawing
+    THING = "thing"  # an emoji-like drawing of ours
+    EMOJI = "emoji"  # a picture of a set
 
 
 class Picture(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import numpy as np
 
 from model.training.data.seeding import random_for
 from model.training.simulation.cast import Cast
+from model.training.simulation.emoji import EmojiBook
 from model.training.simulation.microphone import mix
 from model.training.simulation.pictures import in_front_of_camera, paint
 from model.training.simulation.script import Script
@@ -68,12 +69,12 @@ class SimulatedSession:
         return self.num_ticks * TICK_US / 1e6
 
 
-def simulate(script: Script, cast: Cast, drawing_ticks: int) -> SimulatedSession:
-    """Speak, place, mix and film one script."""
+def simulate(script: Script, cast: Cast, drawing_ticks: int, book: EmojiBook | None = None) -> SimulatedSession:
+    """Speak, place, mix and film one script. A script with emoji in it needs their `book`."""
     name = f"sim-{script.split}-{script.index:06d}"
     staged = stage(script, cast, drawing_ticks)
     commands = _commands(script, cast, staged)
-    frames = _frames(script, staged)
+    frames = _frames(script, staged, book)
     microphone = mix(script, staged, voice_track(staged.num_ticks, staged.utterances))
     heard = pcm16_to_float(float_to_pcm16(microphone))  # a client sends 16 bits
     windows = tuple(
@@ -86,7 +87,9 @@ def simulate(script: Script, cast: Cast, drawing_ticks: int) -> SimulatedSession
         )
         for tick in range(staged.num_ticks)
     )
-    outputs = tuple(output for tick in range(staged.num_ticks) for output in _outputs(name, tick, staged.utterances))
+    outputs = tuple(
+        output for tick in range(staged.num_ticks) for output in _outputs(name, tick, staged.utterances, book)
+    )
     return SimulatedSession(name, Story(script, tuple(staged.spans)), windows, outputs)
 
 
@@ -112,14 +115,14 @@ def _commands(script: Script, cast: Cast, staged: Staged) -> dict[int, list[Comm
     return commands
 
 
-def _frames(script: Script, staged: Staged) -> dict[int, Pixels]:
+def _frames(script: Script, staged: Staged, book: EmojiBook | None) -> dict[int, Pixels]:
     """What the camera sends, by tick: the first picture at once, then one every so many ticks."""
     random = random_for("camera", script.seed, script.split, script.index)
     frames: dict[int, Pixels] = {}
     views = [*staged.views, (staged.num_ticks, None)]
     for (start, picture), (end, _) in pairwise(views):
         if picture is not None:
-            scene = in_front_of_camera(picture, CAMERA_SIDE_PX + CAMERA_SHAKE_PX, random)
+            scene = in_front_of_camera(picture, CAMERA_SIDE_PX + CAMERA_SHAKE_PX, random, book)
             for tick in range(start, end, script.room.camera_ticks):
                 y, x = random.integers(0, CAMERA_SHAKE_PX + 1, 2)
                 frames[tick] = np.ascontiguousarray(scene[y : y + CAMERA_SIDE_PX, x : x + CAMERA_SIDE_PX])
@@ -137,8 +140,8 @@ class _Doing:
     finish: Finish | None = None
 
 
-def _outputs(name: str, tick: int, utterances: list[Utterance]) -> list[TickOutput]:
-    doing = _doing(tick, utterances)
+def _outputs(name: str, tick: int, utterances: list[Utterance], book: EmojiBook | None) -> list[TickOutput]:
+    doing = _doing(tick, utterances, book)
     outputs = []
     if doing.pcm is not None:
         outputs.append(TickOutput(name, tick, done=False, response=doing.name, pcm=doing.pcm))
@@ -148,7 +151,7 @@ def _outputs(name: str, tick: int, utterances: list[Utterance]) -> list[TickOutp
     return outputs
 
 
-def _doing(tick: int, utterances: list[Utterance]) -> _Doing:
+def _doing(tick: int, utterances: list[Utterance], book: EmojiBook | None) -> _Doing:
     for utterance in utterances:
         start = min([*utterance.text_at, utterance.first_frame])
         if start <= tick <= utterance.end_tick:
@@ -159,7 +162,7 @@ def _doing(tick: int, utterances: list[Utterance]) -> _Doing:
                 utterance.name,
                 utterance.text_at.get(tick, ""),
                 utterance.pcm[place : place + SAMPLES_PER_TICK] if has_frame else None,
-                paint(utterance.picture) if is_last and utterance.picture is not None else None,
+                paint(utterance.picture, book=book) if is_last and utterance.picture is not None else None,
                 (Finish.HELD if utterance.held else Finish.STOP) if is_last else None,
             )
     return _Doing()

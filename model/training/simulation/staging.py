@@ -2,8 +2,8 @@
 
 The agent knows only what it has heard. It begins to write once a quarter of a second of silence follows the user's last
 word, and is heard a tick later; where the user starts over it, it stops once 400 ms of that speech have reached it.
-Both are within the two ticks that a conversation allows. Shorter interjections ("mm-hm") end before that and change
-nothing.
+Both are within the two ticks that a conversation allows. An interjection ("mm-hm") changes nothing, however long it is
+drawn out: it is told by how it sounds.
 
 Ticks here are those of serving: what the agent does in tick t follows the window of tick t, and is heard from t + 1 on.
 """
@@ -31,7 +31,7 @@ from model.training.simulation.script import (
 from streams.resample import float_to_pcm16, pcm16_to_float
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK, TICK_US, Samples
 
-HEARD_TO_STOP_US = 400_000  # longer than an interjection; at most two ticks after the user starts
+HEARD_TO_STOP_US = 400_000  # at most two ticks after the user starts
 LEAD_TICKS = 2  # a word is written at least one tick before it is heard, and from the second word on two
 TYPED_WORDS_PER_TICK = 4  # of an answer that is not spoken
 FADE_SAMPLES = SAMPLE_RATE_HZ // 100  # at the end of speech that is cut off

@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str
     num_exchanges: int
     drawing_ticks: int
+    emoji: tuple[str, ...] = ()
     dialogues: str = ""  # a hash of the file of written dialogues
     dialogue_share: float = 0.0
 

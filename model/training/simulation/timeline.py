@@ -22,11 +22,12 @@ matplotlib.use("agg")
 
 ROWS = ("text in", "audio in", "image in", "text out", "image out", "audio out")
 COLORS = {Who.USER: "#2060c0", Who.AGENT: "#c05020", Who.ROOM: "#808080"}
+MAX_TICKS = 120  # shown unless others are asked for
 ENVELOPE_POINTS = 12  # of a tick's loudness curve
 
 
 def draw_timeline(session: SimulatedSession, path: Path, ticks: range | None = None) -> None:
-    """Write a PNG of these ticks, or of all."""
+    """Write a PNG of these ticks, or of the first half minute."""
     draw(session.story, session.windows, session.outputs, path, ticks)
 
 
@@ -37,7 +38,7 @@ def draw(
     path: Path,
     ticks: range | None = None,
 ) -> None:
-    shown = ticks if ticks is not None else range(len(windows))
+    shown = ticks if ticks is not None else range(MAX_TICKS)
     shown = range(max(shown.start, 0), min(shown.stop, len(windows)))
     figure = Figure(figsize=(max(10.0, 0.16 * len(shown)), 6.0), layout="constrained")
     axes = figure.subplots()
@@ -78,15 +79,15 @@ def _draw_span(axes: Axes, span: Span, shown: range) -> None:
     )
     label = span.text if span.who is Who.USER else span.note if span.who is Who.ROOM else ""
     held = " (cut off)" if span.note == "held" else ""
-    axes.text(start, row - 0.42, label + held, fontsize=6, color=COLORS[span.who], clip_on=True)
+    axes.text(start, row - 0.42, label + held, fontsize=7, color=COLORS[span.who], clip_on=True)
 
 
 def _draw_window(axes: Axes, window: TickWindow) -> None:
     for command in window.commands:
         if isinstance(command, Message):
-            axes.text(window.tick, 0, command.text, fontsize=6, color=COLORS[Who.USER], va="center", clip_on=True)
+            axes.text(window.tick, 0, command.text, fontsize=7, color=COLORS[Who.USER], va="center", clip_on=True)
         elif window.tick == 0:
-            axes.text(0, 0, type(command).__name__, fontsize=6, va="bottom" if window.commands[0] is command else "top")
+            axes.text(0, 0, type(command).__name__, fontsize=7, va="bottom" if window.commands[0] is command else "top")
     if window.audio is not None:
         _draw_sound(axes, window.tick, ROWS.index("audio in"), window.audio, COLORS[Who.USER])
     for frame in window.frames:
@@ -96,7 +97,7 @@ def _draw_window(axes: Axes, window: TickWindow) -> None:
 def _draw_output(axes: Axes, output: TickOutput) -> None:
     if output.text:
         place = ROWS.index("text out") + 0.35 - 0.175 * (output.tick % 5)
-        axes.text(output.tick, place, output.text.strip(), fontsize=6, color=COLORS[Who.AGENT], clip_on=True)
+        axes.text(output.tick, place, output.text.strip(), fontsize=7, color=COLORS[Who.AGENT], clip_on=True)
     if output.pcm is not None:
         _draw_sound(axes, output.tick, ROWS.index("audio out"), output.pcm, COLORS[Who.AGENT])
     if output.image is not None:
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.training.simulation.timeline", description=__doc__)
     parser.add_argument("file", type=Path, help="a recording that the stage simulate made")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    parser.add_argument("--ticks", type=_ticks, metavar="A:B", help="these ticks only")
+    parser.add_argument("--ticks", type=_ticks, metavar="A:B", help=f"these ticks, instead of the first {MAX_TICKS}")
     chosen = parser.parse_args(arguments)
     try:
         stored = read_session(chosen.file)

@@ -16,6 +16,7 @@ from model.config import ModelConfig
 from model.training.data.clip import Split
 from model.training.registry import Setup
 from model.training.simulation.cast import Cast, check_voices, training_voices
+from model.training.simulation.emoji import EmojiBook
 from model.training.simulation.playwright import Playbill, write_script
 from model.training.simulation.session import simulate
 from model.training.simulation.store import Plan, check_plan, path_of, read_session, write_session
@@ -36,6 +37,7 @@ class SimulateConfig:
     user_voices: tuple[str, ...] = ("tones/middle", "tones/bright")
     held_out_voices: tuple[str, ...] = ()  # of users, in evaluation only
     exchanges: int = 7  # requests of a session, about
+    emoji: Path | None = None  # a set of named pictures, of which everyday ones are shown and drawn
     dialogues: Path | None = None  # JSON lines of dialogues that a language model wrote
     dialogue_share: float = 0.1  # of the exchanges, where there are dialogues
     assets: Path = Path("data/assets")  # packages that speech engines need
@@ -59,6 +61,7 @@ class SimulateStage:
         self._dialogues = tuple(
             msgspec.json.decode(line, type=tuple[tuple[str, str], ...]) for line in written.splitlines() if line
         )
+        self._book = EmojiBook(config.emoji) if config.emoji is not None else None
         self._plan = Plan(
             seed=config.seed,
             agent_voices=config.agent_voices,
@@ -67,6 +70,7 @@ class SimulateStage:
             instructions=model.instructions,
             num_exchanges=config.exchanges,
             drawing_ticks=drawing_ticks_of(model),
+            emoji=self._book.names if self._book is not None else (),
             dialogues=blake2b(written, digest_size=8).hexdigest() if written else "",
             dialogue_share=config.dialogue_share if written else 0.0,
         )
@@ -84,7 +88,8 @@ class SimulateStage:
             for split, index in bar:
                 path = path_of(self._directory, split, index)
                 if not path.exists():
-                    session = simulate(write_script(self._bill(split), split, index), cast, self._plan.drawing_ticks)
+                    script = write_script(self._bill(split), split, index)
+                    session = simulate(script, cast, self._plan.drawing_ticks, self._book)
                     write_session(session, path)
                     num_made += 1
                     seconds += session.duration_s
@@ -107,6 +112,7 @@ class SimulateStage:
             instructions=plan.instructions,
             num_exchanges=plan.num_exchanges,
             dialogues=self._dialogues,
+            emoji=plan.emoji,
             dialogue_share=plan.dialogue_share,
         )
 

@@ -1,11 +1,15 @@
 """Who speaks when: pauses, overlap, interruptions, and text that leads speech."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
 
+from model.training.data.clip import Split
 from model.training.data.noise import NoiseKind
 from model.training.simulation.cast import Cast
+from model.training.simulation.playwright import write_script
 from model.training.simulation.script import (
     AgentSpeaks,
     Picture,
@@ -19,7 +23,7 @@ from model.training.simulation.script import (
 from model.training.simulation.session import SimulatedSession, simulate
 from model.training.simulation.staging import Span, Who
 from streams.types import TICK_US, Finish, Message, Pace, Respond, Rewrite, TickOutput
-from tests.model.training.simulation.bills import QUIET, session_with, small_script
+from tests.model.training.simulation.bills import QUIET, TONES, session_with, small_script
 
 ASK = UserSpeaks(pieces=("Tell me about the garden.",), pause_us=500_000)
 LONG = AgentSpeaks(text="There are many flowers in the garden and two old apple trees near the wall.")
@@ -179,8 +183,9 @@ def test_the_agent_never_says_two_things_at_once(index):
 
 def test_sessions_hold_overlaps_and_interruptions():
     held = overlaps = 0
-    for index in range(12):
-        session = simulate(small_script(index), Cast(), drawing_ticks=3)
+    bill = replace(TONES, num_exchanges=7)
+    for index in range(8):
+        session = simulate(write_script(bill, Split.TRAIN, index), Cast(), drawing_ticks=3)
         held += sum(output.finish is Finish.HELD for output in session.outputs)
         agent, user = spans(session, Who.AGENT), spans(session, Who.USER)
         overlaps += sum(a.start_us < u.end_us and u.start_us < a.end_us for a in agent for u in user)
