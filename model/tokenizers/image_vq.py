@@ -181,7 +181,7 @@ def _encoder(config: ImageVQConfig) -> nn.Sequential:
 
 
 def _decoder(config: ImageVQConfig) -> nn.Sequential:
-    """The encoder's way back, but the last step makes all pixels of a stride at once: full size is where work is most."""
+    """The encoder's way back, but all pixels of the outer stride are made at once: full size is where work is most."""
     width, stride = config.widths[-1], config.strides[0]
     parts: list[nn.Module] = [nn.Conv2d(config.code_dim, width, 3, padding=1)]
     for inner_stride, next_width in zip(reversed(config.strides[1:]), reversed(config.widths[:-1]), strict=True):
