@@ -124,17 +124,18 @@ def first_letter(scene: Scene) -> list[AnyLine]:
 
 
 def repeat(scene: Scene) -> list[AnyLine]:
-    sentence = scene.one(SENTENCES)
+    sentence = scene.line(SENTENCES)
     return [scene.request("repeat", sentence=sentence), scene.reply(sentence)]
 
 
 def transcribe(scene: Scene) -> list[AnyLine]:
     """From the command on the agent writes what is said, and says nothing, until it is told to stop."""
     lines: list[AnyLine] = [scene.request("transcribe"), scene.reply("Okay, I'm writing.", "Go ahead.", "I'm ready.")]
-    places = scene.random.choice(len(SENTENCES), int(scene.random.integers(1, 4)), replace=False)
+    sentences = scene.usable(SENTENCES)
+    dictated = scene.random.choice(len(sentences), int(scene.random.integers(1, 4)), replace=False)
     lines += [
-        UserSpeaks(pieces=(SENTENCES[place],), pause_us=scene.pause_us(700, 1_800), transcribed=True)
-        for place in places
+        UserSpeaks(pieces=(sentences[place],), pause_us=scene.pause_us(700, 1_800), transcribed=True)
+        for place in dictated
     ]
     return [
         *lines,

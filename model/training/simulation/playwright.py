@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from model.training.data.clip import Split
 from model.training.data.noise import NoiseKind
@@ -84,7 +83,7 @@ def write_script(bill: Playbill, split: Split, index: int) -> Script:
         instructions=bill.instructions if scene.chance(0.6) else scene.one(INSTRUCTIONS),
         agent_voice=agent_voice,
         user_voice=scene.one([voice for voice in bill.user_voices if voice != agent_voice] or list(bill.user_voices)),
-        voice_text="" if is_default and scene.chance(0.5) else _line_of(scene, VOICE_TEXTS),
+        voice_text="" if is_default and scene.chance(0.5) else scene.line(VOICE_TEXTS),
         room=_room(scene),
         lines=tuple(_lines(scene, bill, index)),
     )
@@ -151,7 +150,7 @@ def _joined(scene: Scene, before: list[AnyLine], exchange: list[AnyLine]) -> lis
         return exchange
     share = float(scene.random.uniform(0.2, 0.7))
     if scene.chance(0.2):
-        murmur = UserSpeaks(pieces=(_line_of(scene, BACKCHANNELS),), kind="backchannel", over=share)
+        murmur = UserSpeaks(pieces=(scene.line(BACKCHANNELS),), kind="backchannel", over=share)
         return [murmur, *exchange]
     if scene.chance(0.5):
         return exchange
@@ -160,7 +159,7 @@ def _joined(scene: Scene, before: list[AnyLine], exchange: list[AnyLine]) -> lis
         return [msgspec.structs.replace(first, over=share, stops_agent=True), *rest]
     if scene.chance(0.5):
         return [scene.request("never_mind", over=share), scene.reply("Okay.", "All right.", "Sure."), *exchange]
-    stop = UserSpeaks(pieces=(_line_of(scene, INTERRUPTIONS),), kind="interruption", over=share, stops_agent=True)
+    stop = UserSpeaks(pieces=(scene.line(INTERRUPTIONS),), kind="interruption", over=share, stops_agent=True)
     return [stop, Waits(duration_us=scene.pause_us(1_500, 3_000)), *exchange]
 
 
@@ -181,13 +180,10 @@ def _interlude(scene: Scene) -> list[AnyLine]:
     ]
 
 
-def _line_of(scene: Scene, texts: Sequence[str]) -> str:
-    """One of these short lines. They are too short and too few to be held out by their words."""
-    return scene.one(texts)
-
-
 def _room(scene: Scene) -> Room:
-    uniform: Callable[[float, float], float] = lambda low, high: float(np.round(scene.random.uniform(low, high), 1))  # noqa: E731
+    def uniform(low: float, high: float) -> float:
+        return round(float(scene.random.uniform(low, high)), 1)
+
     return Room(
         speech_db=uniform(-32, -20),
         noise_db=uniform(-75, -48),

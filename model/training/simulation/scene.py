@@ -74,13 +74,20 @@ class Scene:
             text=request.text, kind=kind, phrasing=request.phrasing, pause_us=request.pause_us, asks=self.chance(0.7)
         )
 
+    def line(self, choices: Sequence[str]) -> str:
+        """One of these texts that may be spoken here."""
+        allowed = self.usable(choices)
+        if not allowed:
+            raise NotNow(f"all of {choices} are held out of training")
+        return self.one(allowed)
+
+    def usable(self, texts: Sequence[str]) -> list[str]:
+        """Those that may be spoken in this split."""
+        return [text for text in texts if self.split is Split.EVAL or may_be_trained_on(text)]
+
     def reply(self, *choices: str, draws: Picture | None = None, aloud: bool = True) -> AgentSpeaks:
         """The agent says one of these."""
-        texts = [sentence_case(text) for text in choices]
-        allowed = [text for text in texts if self.split is Split.EVAL or may_be_trained_on(text)]
-        if not allowed:
-            raise NotNow(f"all of {texts} are held out of training")
-        text = self.one(allowed)
+        text = self.line([sentence_case(text) for text in choices])
         self.last_reply = text
         return AgentSpeaks(text=text, draws=draws, aloud=aloud)
 
