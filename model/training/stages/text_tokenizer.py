@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import sentencepiece
 
 from model.checkpoint import write_atomically
 from model.tokenizers.text import SentencePieceTokenizer
+from model.training.data.clip import Split
 from model.training.registry import Setup
 
 MODEL_NAME = "tokenizer.model"
+SENTENCES = f"{Split.TRAIN}.jsonl"  # of the data engine: a JSON object with a "text" a line
 FEWEST_IDS = 300  # 256 bytes, the specials and a few letters
 
 
@@ -21,7 +24,7 @@ FEWEST_IDS = 300  # 256 bytes, the specials and a few letters
 class TextTokenizerConfig:
     """Which text, and how many ids. By default the preset's own number of text ids, and all text below the data."""
 
-    corpus: Path | None = None  # a text file, or a directory whose *.txt are read
+    corpus: Path | None = None  # a text file, or a directory: its *.txt, and what the data engine's text command wrote
     vocab_size: int | None = None
     max_bytes: int = 500_000_000  # of text read at most; the trainer holds it in memory
     num_threads: int = 2
@@ -29,15 +32,23 @@ class TextTokenizerConfig:
     def build(self, setup: Setup) -> "TextTokenizerStage":
         """Raises FileNotFoundError where there is no text, ValueError for too small a vocabulary."""
         corpus = self.corpus or setup.data
-        files = [corpus] if corpus.is_file() else sorted(corpus.rglob("*.txt"))
+        files = [corpus] if corpus.is_file() else sorted([*corpus.rglob("*.txt"), *corpus.rglob(SENTENCES)])
         if not files:
-            raise FileNotFoundError(f"no text to train on: {corpus} is neither a file nor a directory with *.txt")
+            raise FileNotFoundError(
+                f"no text to train on: {corpus} is neither a file nor a directory with *.txt or {SENTENCES}"
+            )
         vocab_size = self.vocab_size or setup.model.vocab.text
         if vocab_size < FEWEST_IDS:
             raise ValueError(f"vocab_size must be at least {FEWEST_IDS} to hold all bytes, got {vocab_size}")
         chat = setup.model.chat
         specials = ("<|endoftext|>", chat.start, chat.end)
         return TextTokenizerStage(self, files, vocab_size, specials)
+
+
+class Sentence(msgspec.Struct):
+    """What is read of a line of `SENTENCES`."""
+
+    text: str
 
 
 class TextTokenizerStage:
@@ -86,10 +97,12 @@ class TextTokenizerStage:
         for path in self._files:
             with path.open(encoding="utf-8", errors="replace") as file:
                 for line in file:
-                    left -= len(line.encode())
+                    is_json = path.name == SENTENCES
+                    text = msgspec.json.decode(line, type=Sentence).text + "\n" if is_json else line
+                    left -= len(text.encode())
                     if left < 0:
                         return
-                    yield line
+                    yield text
 
     def _measure(self, tokenizer: SentencePieceTokenizer, limit: int = 1_000_000) -> tuple[int, int]:
         """Bytes and tokens of the beginning of the text."""

@@ -44,3 +44,12 @@ def test_missing_text_and_too_few_ids_are_refused(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(TEXT)
     with pytest.raises(ValueError, match="at least 300 to hold all bytes, got 259"):
         TextTokenizerConfig().build(setup(tmp_path))  # tiny reads bytes and has no more ids
+
+
+def test_sentences_of_the_data_engine_are_read_and_held_out_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "all the cats sat down", "kind": "gloss"}\n' * 20)
+    (tmp_path / "eval.jsonl").write_text('{"text": "zebras zigzag", "kind": "gloss"}\n' * 50)
+    TextTokenizerConfig(vocab_size=320, num_threads=1).build(setup(tmp_path)).run(tmp_path / "out")
+    learned = SentencePieceTokenizer.load(tmp_path / "out" / "tokenizer.model")
+    assert len(learned.encode(" cats sat")) <= 3
+    assert len(learned.encode("zebras")) >= 5
