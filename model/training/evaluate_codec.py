@@ -37,6 +37,7 @@ from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK, Samples
 
 CODECS: Mapping[str, Callable[[], CodecConfig]] = {"speech": speech_codec, "light": light_codec, "seed": seed_codec}
 CODEC2_RATE_HZ = 8_000
+LEAD_SAMPLES = SAMPLES_PER_TICK
 TIMED_FRAMES, WARM_UP_FRAMES = 200, 20
 SENTENCES_DRAWN = 2
 
@@ -140,25 +141,30 @@ def systems_of(codec: AudioCodec) -> dict[str, Callable[[Samples], Samples]]:
 
 
 def whole_frames(codec: AudioCodec, pcm: Samples) -> torch.Tensor:
-    """[1, T] with silence after it, so that what the codec gives out late still comes."""
-    num_frames = -(-(len(pcm) + codec.config.late_samples) // SAMPLES_PER_TICK)
+    """[1, T]: silence, as before any speech of a session; the sound; silence, while what is late still comes."""
+    num_frames = -(-(LEAD_SAMPLES + len(pcm) + codec.config.late_samples) // SAMPLES_PER_TICK)
     filled = np.zeros(num_frames * SAMPLES_PER_TICK, np.float32)
-    filled[: len(pcm)] = pcm
+    filled[LEAD_SAMPLES : LEAD_SAMPLES + len(pcm)] = pcm
     return torch.from_numpy(filled)[None]
+
+
+def its_part(codec: AudioCodec, pcm_T: torch.Tensor, num_samples: int) -> Samples:
+    """Of what the codec made of `whole_frames`, the part that is the sound."""
+    start = LEAD_SAMPLES + codec.config.late_samples
+    return pcm_T[start : start + num_samples].numpy()
 
 
 def through_codec(codec: AudioCodec, pcm: Samples) -> Samples:
     """Frame by frame, as served."""
-    late = codec.config.late_samples
-    return codec.decode(codec.encode(whole_frames(codec, pcm)))[0, late : late + len(pcm)].numpy()
+    return its_part(codec, codec.decode(codec.encode(whole_frames(codec, pcm)))[0], len(pcm))
 
 
 @torch.no_grad()
 def without_rounding(codec: AudioCodec, pcm: Samples) -> Samples:
-    late, norm = codec.config.late_samples, codec.quantizer.norm
+    norm = codec.quantizer.norm
     z_BFD = codec.encoder(whole_frames(codec, pcm)[:, None])
     spread_BFD = 2.0 * torch.special.ndtr(norm(z_BFD.flatten(0, 1))).unflatten(0, z_BFD.shape[:2]) - 1.0
-    return codec.decoder(spread_BFD)[0, 0, late : late + len(pcm)].clamp(-1.0, 1.0).numpy()
+    return its_part(codec, codec.decoder(spread_BFD)[0, 0].clamp(-1.0, 1.0), len(pcm))
 
 
 def through_codec2(pcm: Samples) -> Samples:

@@ -29,9 +29,10 @@ def test_sound_comes_back_as_long_as_it_was_and_in_step(codec):
     pcm = noise(2 * SAMPLES_PER_TICK - 100)  # with what is late, a third frame is needed
     back = through_codec(codec, pcm)
     assert back.shape == pcm.shape
-    padded = torch.from_numpy(np.pad(pcm, (0, SAMPLES_PER_TICK + 100)))[None]
+    padded = torch.from_numpy(np.pad(pcm, (SAMPLES_PER_TICK, SAMPLES_PER_TICK + 100)))[None]  # silence leads
     whole = codec.decode(codec.encode(padded))[0].numpy()
-    np.testing.assert_array_equal(back, whole[500 : 500 + len(pcm)])
+    start = SAMPLES_PER_TICK + 500  # samples that come late
+    np.testing.assert_array_equal(back, whole[start : start + len(pcm)])
 
 
 def test_without_rounding_is_another_sound_of_the_same_length(codec):
