@@ -25,7 +25,6 @@ from model.training.speech_rows import ClipSet, RowsConfig, SpeechRows, open_spe
 from model.training.stage import Loss
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
 
-UNSETTLED_SAMPLES = 2_400  # at a clip's beginning, where a vocoder without a past cannot know better
 JUDGED_SAMPLES = 16_800  # 0.7 s of each clip go to the critic, which costs more than the vocoder
 SCORE_WEIGHT, FEATURES_WEIGHT = 0.25, 0.5
 HELD_OUT_CLIPS = 16
@@ -93,7 +92,7 @@ class VocoderStage:
 
     def loss(self, phase: str, batch: Tensor, step: int) -> Loss:
         num_units = batch.numel() / SAMPLE_RATE_HZ
-        true_BT = batch[:, UNSETTLED_SAMPLES : batch.shape[1] - self.late_samples]
+        true_BT = batch[:, : batch.shape[1] - self.late_samples]
         if phase == "critic":
             made_BT = self._made.pop(id(batch))
             if step < self.config.critic_from:
@@ -110,9 +109,9 @@ class VocoderStage:
         return Loss(total, num_units, {"spectral": spectral, "score": score, "features": features})
 
     def _make(self, pcm_BT: Tensor) -> Tensor:
-        """Sound from the bands of `pcm_BT`, in step with it and without its beginning."""
+        """Sound from the bands of `pcm_BT`, in step with it. Clips begin without a past, so that a start is learned too."""
         made_B1T = self.codec.decoder.vocoder(self._bands(pcm_BT))
-        return made_B1T[:, 0, UNSETTLED_SAMPLES + self.late_samples :].float()
+        return made_B1T[:, 0, self.late_samples :].float()
 
     @torch.no_grad()
     def _bands(self, pcm_BT: Tensor) -> Tensor:
@@ -130,7 +129,7 @@ class VocoderStage:
     def evaluate(self) -> Mapping[str, float]:
         random = random_for("vocoder", "held out")
         pcm_BT = torch.from_numpy(np.stack([self._clip(self._held_out, random) for _ in range(HELD_OUT_CLIPS)]))
-        true_BT = pcm_BT[:, UNSETTLED_SAMPLES : pcm_BT.shape[1] - self.late_samples]
+        true_BT = pcm_BT[:, : pcm_BT.shape[1] - self.late_samples]
         return {"loss": float(self._distance(self._make(pcm_BT), true_BT))}
 
     def export(self, directory: Path) -> None:
