@@ -109,7 +109,7 @@ class VocoderStage:
         return Loss(total, num_units, {"spectral": spectral, "score": score, "features": features})
 
     def _make(self, pcm_BT: Tensor) -> Tensor:
-        """Sound from the bands of `pcm_BT`, in step with it. Clips begin without a past, so that a start is learned too."""
+        """Sound from the bands of `pcm_BT`, in step with it. Clips have no past, so that a start is learned too."""
         made_B1T = self.codec.decoder.vocoder(self._bands(pcm_BT))
         return made_B1T[:, 0, self.late_samples :].float()
 
