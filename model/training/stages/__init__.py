@@ -1,1 +1,1 @@
-"""The stages of the recipe, a file each."""
+"""The stages of the recipe, one file each: a config dataclass beside the class that does it."""
