@@ -35,7 +35,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_toy_process(out: Path, kill_at: int, mode: str) -> int:
     command = [sys.executable, "-m", "tests.model.training.toy_stage", str(out), str(STEPS), str(kill_at), mode]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode
 
 
