@@ -110,9 +110,8 @@ def draw(out: Path, names: list[str]) -> Path:
         for figure_name in sorted({key for row in rows for key in row if key == "loss" or key.startswith("held_out/")}):
             points = [(row["step"], row[figure_name]) for row in rows if figure_name in row]
             marker = "o" if figure_name != "loss" else ""
-            axis.plot(
-                *zip(*points, strict=True), marker=marker, markersize=3, label=figure_name.removeprefix("held_out/")
-            )
+            label = figure_name.replace("held_out/", "held-out ")
+            axis.plot(*zip(*points, strict=True), marker=marker, markersize=3, label=label)
         axis.set_title(name, fontsize=10)
         axis.legend(fontsize=6)
     path = out / "recipe.png"
