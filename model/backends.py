@@ -6,12 +6,13 @@ weights unpacked once; the native kernel; or Triton's on a GPU. All of them comp
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from model.cache import Rows, SlotCache
+from model.checkpoint import Stored, as_tensor
 from model.config import DecoderConfig
 from model.embedding import Fp4Embedding
 from model.fp4 import DequantizedLinear, Fp4Linear, PackedFp4, dequantize
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from model.kernels.triton_fp4 import TritonLinear
 
 CUDA = "cuda"
-
-Stored: TypeAlias = Tensor | PackedFp4
 
 
 class Backend(StrEnum):
@@ -61,8 +60,8 @@ class RowwiseHead(nn.Module):
 
 def linear_of(stored: Stored, backend: Backend) -> nn.Module:
     """A stored weight [out, in] as the module that multiplies by it."""
-    if isinstance(stored, Tensor):
-        return DequantizedLinear(stored.float())
+    if not isinstance(stored, PackedFp4):
+        return DequantizedLinear(as_tensor(stored).float())
     if backend is Backend.REFERENCE:
         return Fp4Linear(stored)
     return DequantizedLinear(dequantize(stored))
@@ -90,7 +89,7 @@ def install(network: Network, tensors: Mapping[str, Stored], backend: Backend) -
             shape = tuple(target.shape) if isinstance(target, Tensor) else None
             raise ValueError(f"{name}: stored as {tuple(stored.shape)}, but the model has {shape}")
         with torch.no_grad():
-            target.copy_(stored)
+            target.copy_(as_tensor(stored))
 
 
 def text_head(network: Network, tensors: Mapping[str, Stored], backend: Backend, pool: NativePool | None) -> nn.Module:

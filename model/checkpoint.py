@@ -1,11 +1,12 @@
 """Checkpoints: a directory with `config.json`, safetensors shards and, beside them, the tokenizer's file.
 
-`save_checkpoint` writes, `load_checkpoint` reads; tensors are plain or `PackedFp4`. `config.json` is explicit: the
-model, how each tensor is stored and in which shard, which parts were never trained and are built again from
-`init_seed`, and where the weights come from. A directory is a complete checkpoint or has no `config.json`: that file
-goes first and comes last.
+`save_checkpoint` writes, `load_checkpoint` reads; tensors are plain, `PackedFp4` or `PackedInt8`. `config.json` is
+explicit: the model, how each tensor is stored and in which shard, which parts were never trained and are built again
+from `init_seed`, and where the weights come from. A directory is a complete checkpoint or has no `config.json`: that
+file goes first and comes last.
 
-An FP4 tensor NAME is three in its shard: NAME.codes, NAME.scales and NAME.tensor_scale, laid out as in `model/fp4.py`.
+An FP4 tensor NAME is three in its shard: NAME.codes, NAME.scales and NAME.tensor_scale, laid out as in `model/fp4.py`;
+an int8 one is NAME.codes and NAME.scales (`model/int8.py`).
 
     python -m model.checkpoint show DIR
     python -m model.checkpoint convert SRC DST --format nvfp4
@@ -29,15 +30,17 @@ from safetensors.torch import save as serialize_shard
 from torch import Tensor
 
 from model.fp4 import Fp4Format, PackedFp4, dequantize
+from model.int8 import PackedInt8, unpack
 from model.quantize import search_scales
 
-Stored: TypeAlias = Tensor | PackedFp4
+Stored: TypeAlias = Tensor | PackedFp4 | PackedInt8
 
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
 TOKENIZER_NAMES = ("tokenizer.json", "tokenizer.model")
 MAX_SHARD_BYTES = 45_000_000  # public code hosts warn about files from 50 MB
 SHARD_HEADER_BYTES = 1_000_000  # allowance for the names and offsets that open a shard
+INT8 = "int8"
 CODES, SCALES, TENSOR_SCALE = ".codes", ".scales", ".tensor_scale"
 
 # config.json's name and safetensors' name of each type a plain tensor may have.
@@ -47,6 +50,7 @@ SAFETENSORS_NAMES = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.int64: "I64",
+    torch.int8: "I8",
     torch.uint8: "U8",
 }
 FP4_FORMATS = {format.value: format for format in Fp4Format}
@@ -54,7 +58,7 @@ FP4_FORMATS = {format.value: format for format in Fp4Format}
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """How one tensor is stored: `stored` is a key of `DTYPES` or an FP4 format, `shape` the logical one."""
+    """How one tensor is stored: `stored` is a key of `DTYPES`, an FP4 format or "int8", `shape` the logical one."""
 
     stored: str
     shape: tuple[int, ...]
@@ -113,6 +117,8 @@ class StoredTensors(Mapping[str, Stored]):
     def __getitem__(self, name: str) -> Stored:
         entry = self.entries[name]
         with safe_open(self._directory / entry.shard, framework="pt") as shard:
+            if entry.stored == INT8:
+                return PackedInt8(shard.get_tensor(name + CODES), shard.get_tensor(name + SCALES))
             if entry.stored not in FP4_FORMATS:
                 plain: Tensor = shard.get_tensor(name)
                 return plain
@@ -181,7 +187,14 @@ def plan_shards(tensors: Mapping[str, Stored]) -> list[list[str]]:
 
 def num_bytes_of(tensor: Stored) -> int:
     """Stored size of one tensor."""
-    return tensor.num_bytes if isinstance(tensor, PackedFp4) else tensor.numel() * tensor.element_size()
+    return tensor.numel() * tensor.element_size() if isinstance(tensor, Tensor) else tensor.num_bytes
+
+
+def as_tensor(stored: Stored) -> Tensor:
+    """Unpacked where it is packed; a plain tensor as it is."""
+    if isinstance(stored, PackedFp4):
+        return dequantize(stored)
+    return unpack(stored) if isinstance(stored, PackedInt8) else stored
 
 
 def parts_of(name: str, tensor: Stored) -> dict[str, Tensor]:
@@ -189,6 +202,8 @@ def parts_of(name: str, tensor: Stored) -> dict[str, Tensor]:
     if isinstance(tensor, PackedFp4):
         codes, scales = tensor.codes.contiguous(), tensor.scales.contiguous()
         return {name + CODES: codes, name + SCALES: scales, name + TENSOR_SCALE: tensor.tensor_scale}
+    if isinstance(tensor, PackedInt8):
+        return {name + CODES: tensor.codes.contiguous(), name + SCALES: tensor.scales.contiguous()}
     return {name: tensor.detach().contiguous()}
 
 
@@ -196,10 +211,12 @@ def entry_of(name: str, tensor: Stored, shard: str) -> TensorEntry:
     """How a tensor appears in `config.json`."""
     if isinstance(tensor, PackedFp4):
         return TensorEntry(tensor.format.value, tensor.shape, shard)
+    if isinstance(tensor, PackedInt8):
+        return TensorEntry(INT8, tuple(tensor.shape), shard)
     for stored, dtype in DTYPES.items():
         if tensor.dtype == dtype:
             return TensorEntry(stored, tuple(tensor.shape), shard)
-    raise ValueError(f"{name}: a checkpoint stores {', '.join(DTYPES)} and FP4, not {tensor.dtype}")
+    raise ValueError(f"{name}: a checkpoint stores {', '.join(DTYPES)}, int8 and FP4, not {tensor.dtype}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -271,8 +288,13 @@ def expected_parts(name: str, entry: TensorEntry) -> list[tuple[str, torch.dtype
     """Name, type and shape of what a shard must hold for an entry."""
     if entry.stored in DTYPES:
         return [(name, DTYPES[entry.stored], entry.shape)]
+    if entry.stored == INT8:
+        if len(entry.shape) < 2:
+            raise ValueError(f"{name}: an int8 tensor is [out, ...], not {entry.shape}")
+        return [(name + CODES, torch.int8, entry.shape), (name + SCALES, torch.float32, entry.shape[:1])]
     if entry.stored not in FP4_FORMATS:
-        raise ValueError(f"{name}: unknown storage {entry.stored!r}; known are {', '.join([*DTYPES, *FP4_FORMATS])}")
+        known = ", ".join([*DTYPES, INT8, *FP4_FORMATS])
+        raise ValueError(f"{name}: unknown storage {entry.stored!r}; known are {known}")
     block = FP4_FORMATS[entry.stored].block
     if len(entry.shape) != 2 or entry.shape[1] % block:
         raise ValueError(
@@ -305,7 +327,7 @@ def convert(source: Path, target: Path, format: Fp4Format) -> None:
         if isinstance(tensor, PackedFp4) and tensor.format is format:
             converted[name] = tensor
         elif is_quantizable(name, tuple(tensor.shape), format):
-            weight = dequantize(tensor) if isinstance(tensor, PackedFp4) else tensor.float()
+            weight = as_tensor(tensor).float()
             converted[name] = search_scales(weight, torch.ones(weight.shape[1]), format)
         else:
             converted[name] = tensor

@@ -244,6 +244,8 @@ class ModelEngine:
             if codes_K is not None:
                 frames.append((tick, codes_K))
             tick.silent = not wrote and codes_K is None
+            if tick.silent and tick.sequence.answer is not None:
+                tick.sequence.answer.rest()
         return frames
 
     def _draw_text(self, tick: _Tick, logits_V: Tensor, step: int) -> bool:

@@ -5,7 +5,7 @@ What a checkpoint does not hold is built from a seed.
 Shape legend: N rows, D model width, V joint vocabulary, K codebooks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from model.tokenizers.audio_codec import AudioCodec
 from model.tokenizers.image_vq import ImageVQ
 from model.tokenizers.streaming import StreamState
 from streams.types import Pixels, Samples
+
+PARTS = ("audio_codec", "audio_encoder", "vision", "image_vq")  # trained apart; NAME.safetensors holds one's weights
 
 
 class SoundState:
@@ -144,3 +146,19 @@ class TiedHead(nn.Module):
         table = self._embedding[0].text
         assert isinstance(table, nn.Embedding)
         return nn.functional.linear(hidden, table.weight)
+
+
+def untrained_parts(config: ModelConfig, stored: Iterable[str]) -> tuple[str, ...]:
+    """Modules of the model for which no tensor is `stored`, outermost names only."""
+    with torch.device("meta"):
+        network = Network(config)
+    filled = {name.rpartition(".")[0] for name in stored}
+    if config.tied_text_head:
+        filled.add("text_head.text")
+    found: list[str] = []
+    for path, module in network.named_modules():
+        covered = any(path.startswith(f"{outer}.") for outer in found)
+        has_weights = any(True for _ in module.state_dict())
+        if path and not covered and has_weights and not any(f"{name}.".startswith(f"{path}.") for name in filled):
+            found.append(path)
+    return tuple(found)

@@ -30,7 +30,7 @@ from model.checkpoint import Description, Stored, save_checkpoint
 from model.config import ModelConfig
 from model.decoder import Decoder
 from model.fp4 import Fp4Format, dequantize, quantize
-from model.network import Network
+from model.network import untrained_parts
 from model.presets import nano
 from model.quantize import compensate, input_moment
 from scripts.calibration_text import dialogues, glosses, rows
@@ -165,22 +165,6 @@ def calibrate(config: ModelConfig, weights: dict[str, Tensor], ids_BT: Tensor, f
 def round_plainly(weights: dict[str, Tensor], format: Fp4Format) -> dict[str, Stored]:
     """Every matrix rounded to nearest."""
     return {name: quantize(weight, format) if weight.ndim == 2 else weight for name, weight in weights.items()}
-
-
-def untrained_parts(config: ModelConfig, stored: dict[str, Stored]) -> tuple[str, ...]:
-    """Modules of the model for which there is no tensor, outermost names only."""
-    with torch.device("meta"):
-        network = Network(config)
-    filled = {name.rpartition(".")[0] for name in stored}
-    if config.tied_text_head:
-        filled.add("text_head.text")
-    found: list[str] = []
-    for path, module in network.named_modules():
-        covered = any(path.startswith(f"{outer}.") for outer in found)
-        has_weights = any(True for _ in module.state_dict())
-        if path and not covered and has_weights and not any(f"{name}.".startswith(f"{path}.") for name in filled):
-            found.append(path)
-    return tuple(found)
 
 
 def provenance(source: Path, method: str, format: Fp4Format) -> str:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from model.backends import BoundNativeDecoder, native_decoder
 from model.cache import SlotCache
-from model.checkpoint import Checkpoint, load_checkpoint, num_bytes_of
+from model.checkpoint import Checkpoint, as_tensor, load_checkpoint, num_bytes_of
 from model.config import ModelConfig
 from model.decoder import Decoder
 from model.fp4 import PackedFp4, dequantize
@@ -89,10 +89,7 @@ def load_text_model(checkpoint: Checkpoint) -> TextModel:
     config = ModelConfig.from_json(checkpoint.model)
     if not config.tied_text_head:
         raise ValueError(f"{config.name} has a text head of its own; this script measures tied ones")
-    unpacked = {
-        name: dequantize(tensor) if isinstance(tensor, PackedFp4) else tensor.float()
-        for name, tensor in checkpoint.tensors.items()
-    }
+    unpacked = {name: as_tensor(tensor).float() for name, tensor in checkpoint.tensors.items()}
     decoder = Decoder(config.decoder)
     layers = {name.removeprefix("decoder."): t for name, t in unpacked.items() if name.startswith("decoder.")}
     decoder.load_state_dict(layers)

@@ -102,7 +102,7 @@ def texts_of(directory: Path, split: Split) -> Iterator[str]:
     """Sentences and paragraphs of a split. The same paragraph is in the same split wherever it stands."""
     for file in sorted(directory.rglob(f"{split}.jsonl")):
         with file.open("rb") as lines:
-            yield from (msgspec.json.decode(line, type=_Sentence).text for line in lines)
+            yield from (msgspec.json.decode(line, type=SentenceLine).text for line in lines)
     for file in sorted(directory.rglob("*.txt")):
         for paragraph in file.read_text(encoding="utf-8").split("\n\n"):
             text = paragraph.strip()
@@ -111,8 +111,8 @@ def texts_of(directory: Path, split: Split) -> Iterator[str]:
                 yield text
 
 
-class _Sentence(msgspec.Struct):
-    """What we read of a line."""
+class SentenceLine(msgspec.Struct):
+    """What we read of a line of the data engine's sentences."""
 
     text: str
 

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model.checkpoint import CONFIG_NAME, TOKENIZER_NAMES, load_checkpoint
+from model.checkpoint import CONFIG_NAME, TOKENIZER_NAMES, as_tensor, load_checkpoint
 from model.config import ModelConfig
-from model.fp4 import PackedFp4, dequantize
 from model.loading import load_tokenizer
 from model.network import Network
 from model.tokenizers.text import ByteTokenizer, TextTokenizer
@@ -56,7 +55,7 @@ def load_language(network: Network, start: Path) -> None:
     weights: dict[str, Tensor] = {}
     if (start / CONFIG_NAME).is_file():
         for name, stored in load_checkpoint(start).tensors.items():
-            weights[name] = dequantize(stored) if isinstance(stored, PackedFp4) else stored
+            weights[name] = as_tensor(stored)
     else:
         weights = load_file(start if start.is_file() else start / WEIGHTS_NAME)
     own = network.state_dict()

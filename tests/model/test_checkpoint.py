@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from model import checkpoint as checkpoint_module
-from model.checkpoint import Description, Stored, load_checkpoint, main, save_checkpoint
+from model.checkpoint import Description, Stored, as_tensor, load_checkpoint, main, save_checkpoint
 from model.fp4 import Fp4Format, PackedFp4, dequantize, quantize
+from model.int8 import PackedInt8, pack
 
 DESCRIPTION = Description(model={"name": "toy"}, init_seed=7, untrained=("vision",), provenance="Drawn at random.")
 NVFP4, MXFP4 = Fp4Format.NVFP4, Fp4Format.MXFP4
@@ -232,6 +233,18 @@ def test_convert_refuses_to_overwrite_its_source(directory: Path, capsys: pytest
     assert main(["convert", str(directory), str(directory), "--format", "nvfp4"]) == 1
     assert "onto itself" in capsys.readouterr().err
     assert load_checkpoint(directory)
+
+
+def test_int8_tensors_come_back_as_they_went(tmp_path: Path) -> None:
+    packed = pack(torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0)))
+    save_checkpoint(tmp_path, DESCRIPTION, {"conv.weight": packed})
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.tensors.entries["conv.weight"].stored == "int8"
+    loaded = checkpoint.tensors["conv.weight"]
+    assert isinstance(loaded, PackedInt8)
+    assert torch.equal(loaded.codes, packed.codes)
+    assert torch.equal(loaded.scales, packed.scales)
+    assert torch.equal(as_tensor(loaded), as_tensor(packed))
 
 
 def test_show_prints_every_tensor_and_the_provenance(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from model.decoder import Decoder
 from model.fp4 import Fp4Format, PackedFp4
 from model.init import init_weights
+from model.network import untrained_parts
 from model.presets import tiny
 from model.rotary import apply_rotary, rotary_table
 from scripts.calibration_text import chatml, rows
-from scripts.import_smollm2 import TABLE, calibrate, our_name, round_plainly, split_rotary_pairs, untrained_parts
+from scripts.import_smollm2 import TABLE, calibrate, our_name, round_plainly, split_rotary_pairs
 
 
 def test_half_split_rows_give_the_attention_of_interleaved_ones() -> None:

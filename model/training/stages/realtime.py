@@ -11,11 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 
-from model.network import Network
+from model.network import PARTS, Network
+from model.parts import load_part
 from model.presets import EVERYTHING
 from model.training.config import LoopConfig
 from model.training.corpus import HELD_OUT_FIRST
@@ -33,7 +33,6 @@ from model.training.sequences import Sample
 from model.training.simulation.store import SessionSet
 from model.training.stages.simulate import DIRECTORY
 
-PARTS = ("audio_codec", "audio_encoder", "image_vq", "vision")  # NAME.safetensors, as their stages export them
 SESSIONS_IN_MEMORY = 64
 
 
@@ -46,7 +45,7 @@ class RealtimeConfig:
     silence: SilenceWeights = field(default_factory=SilenceWeights)
     start: Path | None = None  # weights to go on from: a stage's export or a checkpoint directory
     tokenizer: Path | None = None  # directory of the text tokenizer; bytes where there is none
-    parts: Path | None = None  # directory of the trained tokenizers and encoders; without one they are untrained
+    parts: Path | None = None  # a checkpoint or a directory of exports; without one they are untrained
     max_shift_ticks: int = 2_400  # a stretch is placed up to this much later than it was: ten minutes
 
     def build(self, setup: Setup) -> "RealtimeStage":
@@ -105,20 +104,13 @@ class TokenizedSessions(Sequence[Sample]):
 def senses_of(network: Network, parts: Path | None) -> Network:
     """The network with its trained tokenizers and encoders as serving runs them; those of a seed without `parts`.
 
-    Raises ValueError where a part that the network has is missing there or of another shape.
+    Raises ValueError or FileNotFoundError where a part that the network has is missing there or of another shape.
     """
     network.init(seed=0)
-    for name in PARTS if parts is not None else ():
-        part: nn.Module | None = getattr(network, name)
-        if part is None:
-            continue
-        assert parts is not None, "the loop is empty otherwise"
-        path = parts / f"{name}.safetensors"
-        if not path.is_file():
-            raise ValueError(f"{parts} lacks {path.name}, which {network.config.name!r} needs")
-        try:
-            part.load_state_dict(load_file(path))
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not fit {network.config.name!r}: {error}") from error
+    if parts is not None:
+        for name in PARTS:
+            part: nn.Module | None = getattr(network, name)
+            if part is not None:
+                load_part(part, parts, name)
     network.prepare_for_inference()
     return network

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.network import Network
+from model.network import PARTS, Network
 from model.presets import tiny
 from model.tokenizers.text import ByteTokenizer
 from model.training.config import LoopConfig
@@ -25,7 +25,7 @@ from model.training.simulation.cast import Cast
 from model.training.simulation.script import AgentSpeaks, Script, UserSpeaks
 from model.training.simulation.session import simulate
 from model.training.simulation.store import path_of, write_session
-from model.training.stages.realtime import PARTS, RealtimeConfig, RealtimeStage, senses_of
+from model.training.stages.realtime import RealtimeConfig, RealtimeStage, senses_of
 from model.training.stages.simulate import DIRECTORY
 from tests.model.training.simulation.bills import script_of
 
@@ -99,7 +99,7 @@ def test_weights_of_silence_are_positive():
 
 
 def test_a_missing_part_is_an_error_that_names_it(data, tmp_path):
-    with pytest.raises(ValueError, match=rf"{PARTS[0]}\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=rf"{PARTS[0]}\.safetensors"):
         build(data, replace(CONFIG, parts=tmp_path))
 
 
