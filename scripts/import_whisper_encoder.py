@@ -70,7 +70,7 @@ def our_name(name: str) -> str | None:
     _, part, *rest = name.split("/")
     if part.startswith("layer_") and part != "layer_norm":
         block, leaf = part.removeprefix("layer_"), rest.pop()
-        return f"blocks.{block}.{LAYER_PARTS['/'.join(rest)]}.{LEAVES[leaf]}"
+        return f"body.blocks.{block}.{LAYER_PARTS['/'.join(rest)]}.{LEAVES[leaf]}"
     return f"{OTHER_PARTS[part]}.{LEAVES[rest[0]]}" if part in OTHER_PARTS else None
 
 

@@ -7,8 +7,8 @@ through the same path, bit for bit. `forward` trains: whole sequences at once, e
 
 Plan and sizes after wav2vec 2.0 (arXiv 2006.11477, section 4.2) and Whisper (arXiv 2212.04356), made causal.
 
-Shapes: B sessions, T samples, F frames, N latents of a frame, P positions handed to the decoder for a frame, L latents
-in sight, H heads, E width of a head, D width.
+Shapes: B sessions, T samples or latents, F frames, N latents of a frame, P positions handed to the decoder for a frame,
+D width.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from model.encoders.audio_front import MelFront, WaveFront, build_front
-from model.encoders.transformer import AttentionPool, EncoderBlock, rope_angles, rotate
+from model.encoders.transformer import AttentionPool
+from model.tokenizers.block_causal import BlockCausal, BlockCausalConfig
 from model.tokenizers.streaming import Streaming, StreamState, step_rows
 from streams.types import SAMPLES_PER_TICK
 
@@ -51,12 +52,9 @@ class AudioEncoderConfig:
     def __post_init__(self) -> None:
         if (self.wave is None) == (self.mel is None):
             raise ValueError(f"one front end is needed, wave or mel: {self}")
-        if min(self.width, self.num_layers, self.num_heads) < 1:
+        if min(self.positions_per_frame, self.d_out) < 1:
             raise ValueError(f"sizes must be positive: {self}")
-        if min(self.context_frames, self.positions_per_frame, self.d_out) < 1:
-            raise ValueError(f"sizes must be positive: {self}")
-        if self.width % (2 * self.num_heads):
-            raise ValueError(f"{self.num_heads} heads of even width do not divide a width of {self.width}")
+        _ = self.body  # which checks the rest
         if self.pooling is Pooling.STACK and self.latents_per_frame % self.positions_per_frame:
             raise ValueError(
                 f"{self.latents_per_frame} latents do not stack into {self.positions_per_frame} positions a frame"
@@ -67,6 +65,10 @@ class AudioEncoderConfig:
         front = self.wave or self.mel
         assert front is not None, "checked when built"
         return front
+
+    @property
+    def body(self) -> BlockCausalConfig:
+        return BlockCausalConfig(self.width, self.num_layers, self.num_heads, 4 * self.width, self.context_frames)
 
     @property
     def latents_per_frame(self) -> int:
@@ -128,9 +130,7 @@ class AudioEncoder(Streaming):
         super().__init__()
         self.config = config
         self.front = build_front(config.front, config.width)
-        self.blocks = nn.ModuleList(
-            EncoderBlock(config.width, config.num_heads, 4 * config.width) for _ in range(config.num_layers)
-        )
+        self.body = BlockCausal(config.body, config.latents_per_frame)
         self.norm = nn.LayerNorm(config.width)
         if config.pooling is Pooling.ATTENTION:
             self.pool = AttentionPool(config.width, config.num_heads, config.positions_per_frame)
@@ -139,57 +139,30 @@ class AudioEncoder(Streaming):
             self.projection = nn.Linear(config.latents_per_position * config.width, config.d_out, bias=False)
 
     def initial_state(self, batch: int) -> StreamState:
-        """(front end, number of frames in sight [B], then keys and values [B, H, L, E] of each layer)."""
-        config = self.config
-        weight = self.projection.weight
-        past = config.context_frames * config.latents_per_frame
-        shape = (batch, config.num_heads, past, config.width // config.num_heads)
-        caches = tuple((weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks)
-        frames_seen = torch.zeros(batch, dtype=torch.int64, device=weight.device)
-        return self.front.initial_state(batch), frames_seen, caches
+        """(that of the front end, that of the transformer)."""
+        return self.front.initial_state(batch), self.body.initial_state(batch)
 
     def step(self, pcm_B1T: torch.Tensor, state: StreamState) -> tuple[torch.Tensor, StreamState]:
-        """Whole frames [B, 1, F x 6000] to features [B, F x P, D].
+        """Whole frames [B, 1, F x 6000] to features [B, F x P, D]."""
+        latents_BTD, state = self.step_latents(pcm_B1T, state)
+        return self.features(latents_BTD), state
 
-        Keys are kept unrotated and turned by their place in sight, so positions never grow with the session.
-        """
-        front_state, frames_seen_B, caches = state
-        latents_BCT, front_state = self.front.step(pcm_B1T, front_state)
-        x_BTD = latents_BCT.transpose(1, 2)
-        num_latents = self.config.latents_per_frame
-        num_frames = x_BTD.shape[1] // num_latents
-        mask_B1TL = self._mask(frames_seen_B, num_frames)
-        angles_LE = rope_angles(mask_B1TL.shape[-1], self.config.width // self.config.num_heads, x_BTD.device)
-        past = self.config.context_frames * num_latents
-        caches_after = []
-        for block, (k_past, v_past) in zip(self.blocks, caches, strict=True):
-            q_BHTE, k_BHTE, v_BHTE = block.project(x_BTD)
-            k_BHLE, v_BHLE = torch.cat((k_past, k_BHTE), dim=2), torch.cat((v_past, v_BHTE), dim=2)
-            attended_BHTE = F.scaled_dot_product_attention(
-                rotate(q_BHTE, angles_LE[past:]), rotate(k_BHLE, angles_LE), v_BHLE, mask_B1TL
-            )
-            x_BTD = block.finish(x_BTD, attended_BHTE)
-            caches_after.append((k_BHLE[:, :, -past:].clone(), v_BHLE[:, :, -past:].clone()))
-        frames_seen_B = (frames_seen_B + num_frames).clamp(max=self.config.context_frames)
-        return self._features(x_BTD, num_frames), (front_state, frames_seen_B, tuple(caches_after))
+    def step_latents(self, pcm_B1T: torch.Tensor, state: StreamState) -> tuple[torch.Tensor, StreamState]:
+        """Whole frames to what the transformer makes of them, [B, F x N, D], before pooling."""
+        front_state, body_state = state
+        latents_BDT, front_state = self.front.step(pcm_B1T, front_state)
+        latents_BTD, body_state = self.body.step(latents_BDT.transpose(1, 2), body_state)
+        return latents_BTD, (front_state, body_state)
 
-    def _mask(self, frames_seen_B: torch.Tensor, num_frames: int) -> torch.Tensor:
-        """True where a latent is seen: in the same frame or at most `context_frames` before, and really there."""
-        context = self.config.context_frames
-        query_F1 = torch.arange(num_frames, device=frames_seen_B.device)[:, None]
-        key_G = torch.arange(context + num_frames, device=frames_seen_B.device)  # the first `context` are the past
-        near_FG = (key_G >= query_F1) & (key_G <= query_F1 + context)
-        there_BG = key_G >= context - frames_seen_B[:, None]
-        mask_BFG = near_FG & there_BG[:, None]
-        num_latents = self.config.latents_per_frame
-        return mask_BFG.repeat_interleave(num_latents, 1).repeat_interleave(num_latents, 2)[:, None]
-
-    def _features(self, x_BTD: torch.Tensor, num_frames: int) -> torch.Tensor:
+    def features(self, latents_BTD: torch.Tensor) -> torch.Tensor:
+        """Latents of whole frames [B, F x N, D] to features [B, F x P, D]."""
         if self.config.pooling is Pooling.STACK:
-            return self.projection(self.norm(x_BTD).unflatten(1, (-1, self.config.latents_per_position)).flatten(2))
-        frames_FND = x_BTD.unflatten(1, (num_frames, -1)).flatten(0, 1)
-        features_FPD = self.projection(self.norm(self.pool(frames_FND)))
-        return features_FPD.unflatten(0, (-1, num_frames)).flatten(1, 2)
+            return self.projection(
+                self.norm(latents_BTD).unflatten(1, (-1, self.config.latents_per_position)).flatten(2)
+            )
+        frames_BFND = latents_BTD.unflatten(1, (-1, self.config.latents_per_frame))
+        features_FPD = self.projection(self.norm(self.pool(frames_BFND.flatten(0, 1))))
+        return features_FPD.unflatten(0, frames_BFND.shape[:2]).flatten(1, 2)
 
     # --- frame by frame, and whole recordings through the same path ---
 

@@ -10,6 +10,7 @@ training: batched, differentiable, whole sequences at once, equal up to rounding
 Shapes: B sessions, T samples, F frames, D dimensions, K codebooks.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,6 +81,9 @@ def tiny_speech_codec() -> CodecConfig:
         QuantizerConfig(QuantizerKind.GRID, num_codebooks=4, codebook_size=256, dim=16),
         mel=MelCodecConfig(layers, layers, layers, layers, VocoderConfig(16, num_blocks=2, d_ffn=32), conv_channels=16),
     )
+
+
+CODECS: Mapping[str, Callable[[], CodecConfig]] = {"speech": speech_codec, "light": light_codec, "seed": seed_codec}
 
 
 def _grid_64_bits() -> QuantizerConfig:

@@ -1,16 +1,16 @@
 """Log-mel bands of sound, causal and streaming: what the mel codec codes, and what its vocoder makes sound of.
 
-A moment is `hop` samples; its window ends with it, so nothing waits for later sound. Bands hold the logarithm of mean
-power, scaled so that speech lies around zero, with a floor at digital silence.
+A moment is `hop` samples; its window ends with it, so nothing waits for later sound. `PowerMel` is what this front end
+and that of the audio encoder (`model/encoders/audio_front.py`) have in common; they differ in scale.
 
-Shapes: B sessions, T samples, N moments, M bands.
+Shapes: B sessions, T samples, N moments, M bands, F bins.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
-from model.encoders.audio_front import mel_bands
 from model.tokenizers.streaming import Streaming
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
 
@@ -36,20 +36,22 @@ class MelConfig:
         return SAMPLES_PER_TICK // self.hop
 
 
-class ScaledMel(Streaming):
-    """Samples [B, 1, T] to scaled log-mel bands [B, N, M]. The state is the window's earlier samples."""
+class PowerMel(Streaming):
+    """Samples [B, 1, T] to the power in each band, [B, N, M]. The state is the window's earlier samples.
 
-    def __init__(self, config: MelConfig) -> None:
+    `sine_peak` is the height of a full-scale sine in the spectrum before it is squared.
+    """
+
+    def __init__(self, config: MelConfig, top_hz: float, sine_peak: float) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.top_hz, self.sine_peak = config, top_hz, sine_peak
         self.register_buffer("window_T", torch.zeros(config.window), persistent=False)
         self.register_buffer("bands_MF", torch.zeros(config.bands, config.window // 2 + 1), persistent=False)
 
     def init_own(self, generator: torch.Generator) -> None:
         window_T = torch.hann_window(self.config.window)
-        self.window_T.copy_(window_T * 2.0 / window_T.sum())  # a full-scale sine has a peak of 1
-        bands_MF = mel_bands(self.config.bands, self.config.window, SAMPLE_RATE_HZ / 2)
-        self.bands_MF.copy_(bands_MF / bands_MF.sum(dim=1, keepdim=True))
+        self.window_T.copy_(window_T * 2.0 * self.sine_peak / window_T.sum())
+        self.bands_MF.copy_(mel_bands(self.config.bands, self.config.window, self.top_hz))
 
     def initial_state(self, batch: int) -> torch.Tensor:
         return self.window_T.new_zeros(batch, 1, self.config.window - self.config.hop)
@@ -61,5 +63,36 @@ class ScaledMel(Streaming):
             spectrum_BNF = torch.fft.rfft(windows_BNT * self.window_T)
             power_BNF = spectrum_BNF.real.square() + spectrum_BNF.imag.square()
             mel_BNM = power_BNF @ self.bands_MF.T
-            scaled_BNM = (mel_BNM.clamp(min=FLOOR_POWER).log() - CENTRE) / SPREAD
-        return scaled_BNM, seen_B1T[..., seen_B1T.shape[-1] - state.shape[-1] :].clone()
+        return mel_BNM, seen_B1T[..., seen_B1T.shape[-1] - state.shape[-1] :].clone()
+
+
+class ScaledMel(PowerMel):
+    """Samples [B, 1, T] to scaled logarithms [B, N, M] of the mean power of each band, up to half the sample rate."""
+
+    def __init__(self, config: MelConfig) -> None:
+        super().__init__(config, top_hz=SAMPLE_RATE_HZ / 2, sine_peak=1.0)
+
+    def init_own(self, generator: torch.Generator) -> None:
+        super().init_own(generator)
+        self.bands_MF.div_(self.bands_MF.sum(dim=1, keepdim=True))
+
+    def step(self, pcm_B1T: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mel_BNM, state = super().step(pcm_B1T, state)
+        return (mel_BNM.clamp(min=FLOOR_POWER).log() - CENTRE) / SPREAD, state
+
+
+def mel_bands(num_bands: int, window: int, top_hz: float) -> torch.Tensor:
+    """Triangular filters [bands, window / 2 + 1] of equal area on the mel scale (Slaney's Auditory Toolbox, 1998)."""
+
+    def to_mel(hz: torch.Tensor) -> torch.Tensor:  # linear to 1 kHz, then 27 steps for a factor of 6.4
+        return torch.where(hz < 1000, 3 * hz / 200, 15 + 27 * (hz.clamp(min=1000) / 1000).log() / math.log(6.4))
+
+    def to_hz(mel: torch.Tensor) -> torch.Tensor:
+        return torch.where(mel < 15, 200 * mel / 3, 1000 * ((mel - 15) * math.log(6.4) / 27).exp())
+
+    top_mel = to_mel(torch.tensor(top_hz, dtype=torch.float64)).item()
+    edges_hz = to_hz(torch.linspace(0.0, top_mel, num_bands + 2, dtype=torch.float64))
+    bins_hz = torch.arange(window // 2 + 1, dtype=torch.float64) * SAMPLE_RATE_HZ / window
+    low, mid, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    triangles = torch.minimum((bins_hz - low) / (mid - low), (high - bins_hz) / (high - mid)).clamp(min=0.0)
+    return (triangles * 2.0 / (high - low)).float()

@@ -8,28 +8,29 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from model.parts import part_tensors
 from model.tokenizers.audio_codec import AudioCodec
 
-FILE_NAME = "audio_codec.safetensors"
+PART = "audio_codec"
+FILE_NAME = f"{PART}.safetensors"
 BANDS = ("encoder.", "quantizer.", "decoder.bands.")  # of a codec on mel bands
 VOCODER = ("decoder.vocoder.",)
 
 
 def load_parts(codec: AudioCodec, path: Path, prefixes: Iterable[str]) -> None:
-    """Fill the parts under `prefixes` from a file or its directory. Raises ValueError where one is not whole there."""
-    file = path / FILE_NAME if path.is_dir() else path
-    stored = load_file(file)
+    """Fill what is under `prefixes` from an export or a checkpoint. Raises ValueError where it is not whole there."""
+    stored = part_tensors(path, PART)
     own = codec.state_dict()
     wanted = [name for name in own if name.startswith(tuple(prefixes))]
     missing = [name for name in wanted if name not in stored]
     if missing:
-        raise ValueError(f"{file} lacks {len(missing)} of {len(wanted)} tensors, {missing[0]!r} for one")
+        raise ValueError(f"{path} lacks {len(missing)} of {len(wanted)} tensors, {missing[0]!r} for one")
     for name in wanted:
         if stored[name].shape != own[name].shape:
             raise ValueError(
-                f"{file}: {name} is {list(stored[name].shape)}, the codec's has a shape of {list(own[name].shape)}"
+                f"{path}: {name} is {list(stored[name].shape)}, the codec's has a shape of {list(own[name].shape)}"
             )
         with torch.no_grad():
             own[name].copy_(stored[name])

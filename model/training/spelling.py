@@ -11,11 +11,14 @@ import jiwer
 import torch
 from torch import Tensor
 
+from model.training.data.text.numerals import cardinal, digits, year
+
 BLANK = 0
 SYMBOLS = " 'abcdefghijklmnopqrstuvwxyz"
 NUM_LABELS = 1 + len(SYMBOLS)
 
 _UNSPOKEN = re.compile(r"[^a-z' ]+")
+_NUMBER = re.compile(r"\d+")
 
 
 def spoken_letters(text: str) -> str:
@@ -39,7 +42,33 @@ def read_greedily(scores_BTV: Tensor, num_moments: Sequence[int]) -> list[str]:
 
 
 def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
-    """Errors by word over words, both texts reduced to letters. References without a word are refused by jiwer."""
-    return float(
-        jiwer.wer([spoken_letters(text) for text in references], [spoken_letters(text) for text in hypotheses])
-    )
+    """Errors by word over words, both texts reduced to letters. Raises ValueError where there is not a word."""
+    counted = [word_errors(*texts) for texts in zip(references, hypotheses, strict=True)]
+    num_words = sum(words for _, words in counted)
+    if num_words == 0:
+        raise ValueError("no words to compare with")
+    return sum(errors for errors, _ in counted) / num_words
+
+
+def word_errors(spoken: str, read: str) -> tuple[int, int]:
+    """(errors, words) of a reading. Digits that the judge wrote are read in the way that fits best."""
+    reference = spoken_letters(spoken)
+    outcomes = [jiwer.process_words(reference, spoken_letters(reading)) for reading in readings(read)]
+    best = min(outcomes, key=lambda outcome: outcome.wer)
+    return best.substitutions + best.deletions + best.insertions, len(reference.split())
+
+
+def readings(text: str) -> Sequence[str]:
+    """A text with its numbers in words: as amounts, as years, digit by digit."""
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text).replace("%", " percent").replace("&", " and ")
+    if not _NUMBER.search(text):
+        return (text,)
+    return tuple(_NUMBER.sub(lambda match, say=say: f" {say(match[0])} ", text) for say in (_amount, _year, digits))
+
+
+def _amount(number: str) -> str:
+    return cardinal(int(number)) if len(number) <= 6 else digits(number)
+
+
+def _year(number: str) -> str:
+    return year(int(number)) if 1_100 <= int(number) < 2_100 else _amount(number)

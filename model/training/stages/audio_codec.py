@@ -2,7 +2,9 @@
 
 A codec on mel bands learns here from bands to bands; its vocoder is the next stage, `vocoder`. The distance is on bands
 and on their changes in time, and a linear reader of letters on the decoder's features keeps what was said within reach
-of the last layers (CTC). A codec on samples learns as a whole, by the magnitudes of spectra.
+of the last layers (CTC). With `recogniser`, what Whisper's encoder hears in the made bands is to be what it hears in
+the true ones: at 64 bits much must go, and this says what may. A codec on samples learns as a whole, by the magnitudes
+of spectra.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.init import init_weights
-from model.tokenizers.audio_codec import AudioCodec, CodecConfig
+from model.tokenizers.audio_codec import CODECS, AudioCodec, CodecConfig
 from model.tokenizers.mel_codec import MelCodecConfig
 from model.tokenizers.quantizer import GaussianGridQuantizer
 from model.training.codec_weights import BANDS, load_parts, save_parts
 from model.training.config import LoopConfig, Schedule
 from model.training.data.seeding import random_for
+from model.training.recogniser import Recogniser
 from model.training.registry import Setup
 from model.training.spectral_loss import SpectralLoss
 from model.training.speech_rows import ClipSet, RowsConfig, SpeechRow, SpeechRows, open_speech
@@ -49,15 +52,22 @@ class AudioCodecConfig:
             ema_decay=0.999,
         )
     )
+    codec: str | None = None  # speech, light or seed, in place of the preset's own
     rows: RowsConfig = field(default_factory=RowsConfig)
     start: Path | None = None  # weights to start from, of an earlier run of this stage
     rows_per_batch: int = 6
     letters_weight: float = 0.1  # of the reader's loss
+    recogniser: Path | None = None  # Whisper's encoder, by scripts/import_whisper_encoder.py
+    recogniser_weight: float = 0.5
+    recogniser_rows: int = 3  # of a batch, as it costs more than the codec
 
     def build(self, setup: Setup) -> "AudioCodecStage":
-        if setup.model.audio_codec is None:
+        if self.codec is not None and self.codec not in CODECS:
+            raise ValueError(f"no codec is called {self.codec!r}; there are {', '.join(CODECS)}")
+        codec = setup.model.audio_codec if self.codec is None else CODECS[self.codec]()
+        if codec is None:
             raise ValueError(f"the model {setup.model.name!r} has no audio codec")
-        return AudioCodecStage(setup.model.audio_codec, self, *open_speech(setup.data, self.rows.speech))
+        return AudioCodecStage(codec, self, *open_speech(setup.data, self.rows.speech), device=setup.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,14 @@ class AudioCodecStage:
 
     unit = "seconds of sound"
 
-    def __init__(self, codec: CodecConfig, config: AudioCodecConfig, train: ClipSet, held_out: ClipSet) -> None:
+    def __init__(
+        self,
+        codec: CodecConfig,
+        config: AudioCodecConfig,
+        train: ClipSet,
+        held_out: ClipSet,
+        device: torch.device | None = None,
+    ) -> None:
         self.config = config
         self.coder = Coder(codec)
         init_weights(self.coder, config.loop.seed)
@@ -94,6 +111,9 @@ class AudioCodecStage:
         self._train = SpeechRows(train, config.rows)
         self._held_out = SpeechRows(held_out, config.rows)
         self._distance = SpectralLoss()
+        self._recogniser = None
+        if config.recogniser is not None and codec.mel is not None:
+            self._recogniser = Recogniser(config.recogniser, codec.mel.mel).to(device)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -122,7 +142,12 @@ class AudioCodecStage:
         distance, change = error_BNM.abs().mean(), error_BNM.diff(dim=1).abs().mean()
         letters = self._letters_loss(features_BPW, batch.labels)
         total = distance + CHANGE_WEIGHT * change + self.config.letters_weight * letters + quantized.commitment_loss
-        return Loss(total, num_units, {"bands": distance, "change": change, "letters": letters})
+        parts = {"bands": distance, "change": change, "letters": letters}
+        if self._recogniser is not None:
+            rows = slice(self.config.recogniser_rows)
+            parts["heard"] = self._recogniser.distance(made_BNM[rows], mel_BNM[rows])
+            total = total + self.config.recogniser_weight * parts["heard"]
+        return Loss(total, num_units, parts)
 
     def _letters_loss(self, features_BPW: Tensor, labels: Sequence[Sequence[int]]) -> Tensor:
         assert self.coder.letters is not None, "a codec on bands has a reader"

@@ -2,30 +2,33 @@
 
 Each position is mapped linearly to the scores of a few moments, and CTC (Graves et al., 2006) compares them with the
 text. Nothing but that linear reader stands between features and letters, so what a decoder needs is within its reach.
-The encoder may start from Whisper's weights (`scripts/import_whisper_encoder.py`).
+The encoder may start from Whisper's weights (`scripts/import_whisper_encoder.py`), and be taught by them: with
+`recogniser`, its latents are to be what Whisper's own encoder, which hears later sound too, makes of the same moments.
 
-Clips begin at a random moment of a tick, at a random level, in noise.
+Clips begin at a random moment of a tick, and come through rooms, noise and telephones (`data/augment.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.encoders.audio import AudioEncoder, AudioEncoderConfig
 from model.init import init_weights
+from model.parts import reader_file
+from model.tokenizers.mel import MelConfig, ScaledMel
 from model.training.config import LoopConfig
-from model.training.data.clip import ClipRecord, SpeechClip, Split
+from model.training.data.augment import AugmentConfig, augmented
+from model.training.data.clip import SpeechClip
 from model.training.data.seeding import random_for
-from model.training.data.speech_set import SpeechSet
+from model.training.recogniser import Recogniser, relative_error
 from model.training.registry import Setup
+from model.training.speech_rows import ClipSet, open_speech
 from model.training.spelling import BLANK, NUM_LABELS, labels_of, read_greedily, word_error_rate
 from model.training.stage import Loss
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
@@ -51,29 +54,16 @@ class HearingConfig:
     pool_batches: int = 8
     max_seconds: float = 12.0
     moments_per_position: int = 4  # 48 moments a second with three positions a tick
-    gain_db: tuple[float, float] = (-18.0, 6.0)
-    noise_db: tuple[float, float] = (-60.0, -8.0)  # of the speech's level
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    recogniser: Path | None = None  # a Whisper encoder of the same width as teacher, in the format of `start`
+    recogniser_weight: float = 1.0
     max_held_out: int = 120  # clips read at each evaluation
 
     def build(self, setup: Setup) -> "AudioEncoderStage":
         if setup.model.audio_encoder is None:
             raise ValueError(f"the model {setup.model.name!r} has no audio encoder")
-        folder = setup.data / "speech"
-        sets = [folder / name for name in self.speech] or sorted(path for path in folder.glob("*") if path.is_dir())
-        if not sets:
-            raise FileNotFoundError(f"no speech in {folder}; build it with model.training.data.build")
-        train, held_out = (SpeechSet(*sets, split=split) for split in Split)
-        return AudioEncoderStage(setup.model.audio_encoder, self, train, held_out)
-
-
-class ClipSet(Protocol):
-    """What is needed of a `SpeechSet`."""
-
-    records: Sequence[ClipRecord]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int) -> SpeechClip: ...
+        clips = open_speech(setup.data, self.speech)
+        return AudioEncoderStage(setup.model.audio_encoder, self, *clips, device=setup.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,16 @@ class Reader(nn.Module):
         self.letters = nn.Linear(config.d_out, moments_per_position * NUM_LABELS)
 
     def forward(self, pcm_B1T: Tensor) -> Tensor:
-        scores_BPX = self.letters(self.encoder(pcm_B1T))
+        return self.read(self.latents(pcm_B1T))
+
+    def latents(self, pcm_B1T: Tensor) -> Tensor:
+        return self.encoder.step_latents(pcm_B1T, self.encoder.initial_state(len(pcm_B1T)))[0]
+
+    def read(self, latents_BTD: Tensor) -> Tensor:
+        return self.spell(self.encoder.features(latents_BTD))
+
+    def spell(self, features_BPD: Tensor) -> Tensor:
+        scores_BPX = self.letters(features_BPD)
         return scores_BPX.unflatten(-1, (-1, NUM_LABELS)).flatten(1, 2).float().log_softmax(dim=-1)
 
 
@@ -111,12 +110,16 @@ class AudioEncoderStage:
         config: HearingConfig,
         train: ClipSet,
         held_out: ClipSet,
+        device: torch.device | None = None,
     ) -> None:
         self.config = config
         self.reader = Reader(encoder, config.moments_per_position)
         init_weights(self.reader, config.loop.seed)
         if config.start is not None:
             load_start(self.reader.encoder, config.start)
+        self._teacher = None
+        if config.recogniser is not None:
+            self._teacher = teacher(config.recogniser, encoder).to(device)
         self._train, self._held_out = train, held_out
         self._moments_per_frame = encoder.positions_per_frame * config.moments_per_position
 
@@ -135,9 +138,10 @@ class AudioEncoderStage:
         return self._gather([self._train[number] for number in chosen], random)
 
     def loss(self, phase: str, batch: Spoken, step: int) -> Loss:
-        log_probs_BTV = self.reader(batch.pcm_B1T)
+        latents_BTD = self.reader.latents(batch.pcm_B1T)
+        log_probs_BTV = self.reader.read(latents_BTD)
         moments = [frames * self._moments_per_frame for frames in batch.num_frames]
-        total = F.ctc_loss(
+        total = letters = F.ctc_loss(
             log_probs_BTV.transpose(0, 1),
             batch.labels,
             torch.tensor(moments),
@@ -145,7 +149,14 @@ class AudioEncoderStage:
             blank=BLANK,
             zero_infinity=True,  # a clip spoken faster than the moments allow
         )
-        return Loss(total, num_units=sum(batch.num_frames) * SAMPLES_PER_TICK / SAMPLE_RATE_HZ)
+        parts = {"letters": letters}
+        if self._teacher is not None:
+            mel, recogniser = self._teacher
+            with torch.no_grad():
+                wanted_BTD = recogniser(mel(batch.pcm_B1T))[-1]
+            parts["taught"] = relative_error(self.reader.encoder.norm(latents_BTD).float(), wanted_BTD)
+            total = total + self.config.recogniser_weight * parts["taught"]
+        return Loss(total, sum(batch.num_frames) * SAMPLES_PER_TICK / SAMPLE_RATE_HZ, parts)
 
     @torch.no_grad()
     def evaluate(self) -> Mapping[str, float]:
@@ -160,13 +171,15 @@ class AudioEncoderStage:
         return {"word_error_rate": word_error_rate(texts, readings)}
 
     def export(self, directory: Path) -> None:
-        """`audio_encoder.safetensors` for the model, `reader.safetensors` for evaluation."""
+        """`audio_encoder.safetensors` for the model, its reader for evaluation."""
         save_file(dict(self.reader.encoder.state_dict()), directory / "audio_encoder.safetensors")
-        save_file(dict(self.reader.letters.state_dict()), directory / "reader.safetensors")
+        save_file(dict(self.reader.letters.state_dict()), directory / reader_file("audio_encoder"))
 
     def _gather(self, clips: Sequence[SpeechClip], random: np.random.Generator | None) -> Spoken:
         """Clips as one batch; disturbed where `random` is given."""
-        sounds = [clip.pcm if random is None else self._disturb(clip.pcm, random) for clip in clips]
+        if random is not None:
+            clips = [self._disturbed(clip, clips, random) for clip in clips]
+        sounds = [clip.pcm for clip in clips]
         num_frames = [-(-len(sound) // SAMPLES_PER_TICK) + 1 for sound in sounds]  # one more, to hear the end out
         pcm_B1T = torch.zeros(len(clips), 1, max(num_frames) * SAMPLES_PER_TICK)
         for row, sound in zip(pcm_B1T, sounds, strict=True):
@@ -180,14 +193,24 @@ class AudioEncoderStage:
             [clip.text for clip in clips],
         )
 
-    def _disturb(self, pcm: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-        late = np.zeros(random.integers(SAMPLES_PER_TICK), np.float32)
-        sound = np.concatenate((late, pcm)) * 10 ** (random.uniform(*self.config.gain_db) / 20)
-        level = float(np.sqrt(np.mean(np.square(sound)))) * 10 ** (random.uniform(*self.config.noise_db) / 20)
-        noise = random.standard_normal(len(sound), dtype=np.float32)
-        if random.random() < 0.5:  # most rooms hum more than they hiss
-            noise = np.convolve(noise, np.full(16, 0.25, np.float32), mode="same")
-        return np.clip(sound + level * noise, -1.0, 1.0).astype(np.float32)
+    def _disturbed(self, clip: SpeechClip, batch: Sequence[SpeechClip], random: np.random.Generator) -> SpeechClip:
+        """As it might be heard, with the rest of its batch as other people, and late by part of a tick."""
+        clip = augmented(clip, random, self.config.augment, [other.pcm for other in batch if other is not clip])
+        return replace(clip, pcm=np.pad(clip.pcm, (int(random.integers(SAMPLES_PER_TICK)), 0)))
+
+
+def teacher(path: Path, encoder: AudioEncoderConfig) -> nn.Sequential:
+    """Sound to what Whisper makes of it, once for each latent of `encoder`. Raises ValueError where that cannot be."""
+    bands = MelConfig()
+    recogniser = Recogniser(path, bands)
+    if encoder.latents_per_frame != bands.moments_per_frame // 2 or encoder.width != recogniser.norm.weight.numel():
+        raise ValueError(
+            f"{path} gives {bands.moments_per_frame // 2} vectors of {recogniser.norm.weight.numel()} a frame, the "
+            f"encoder has {encoder.latents_per_frame} of {encoder.width}"
+        )
+    mel = ScaledMel(bands)
+    init_weights(mel, 0)
+    return nn.Sequential(mel, recogniser)
 
 
 def load_start(encoder: AudioEncoder, path: Path) -> None:

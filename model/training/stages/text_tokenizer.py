@@ -13,6 +13,7 @@ import sentencepiece
 from model.checkpoint import write_atomically
 from model.tokenizers.text import SentencePieceTokenizer
 from model.training.data.clip import Split
+from model.training.files import SentenceLine
 from model.training.registry import Setup
 
 MODEL_NAME = "tokenizer.model"
@@ -43,12 +44,6 @@ class TextTokenizerConfig:
         chat = setup.model.chat
         specials = ("<|endoftext|>", chat.start, chat.end)
         return TextTokenizerStage(self, files, vocab_size, specials)
-
-
-class Sentence(msgspec.Struct):
-    """What is read of a line of `SENTENCES`."""
-
-    text: str
 
 
 class TextTokenizerStage:
@@ -98,7 +93,7 @@ class TextTokenizerStage:
             with path.open(encoding="utf-8", errors="replace") as file:
                 for line in file:
                     is_json = path.name == SENTENCES
-                    text = msgspec.json.decode(line, type=Sentence).text + "\n" if is_json else line
+                    text = msgspec.json.decode(line, type=SentenceLine).text + "\n" if is_json else line
                     left -= len(text.encode())
                     if left < 0:
                         return

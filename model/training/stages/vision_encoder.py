@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from model.encoders.vision import VisionConfig, VisionEncoder
 from model.init import init_weights
+from model.parts import reader_file
 from model.training.config import LoopConfig
 from model.training.data.clip import Split
 from model.training.data.frames import ANSWERS, NO_ANSWER, Frame, Question, familiar_pictures, frame
@@ -123,11 +124,11 @@ class VisionEncoderStage:
         return {"loss": sum(losses) / len(losses)} | shares
 
     def export(self, directory: Path) -> None:
-        """`vision.safetensors` for the model, `readers.safetensors` for evaluation."""
+        """`vision.safetensors` for the model, its readers for evaluation."""
         directory.mkdir(parents=True, exist_ok=True)
         encoder = {name: tensor.contiguous() for name, tensor in self.seer.encoder.state_dict().items()}
         save_file(encoder, directory / "vision.safetensors")
-        save_file(dict(self.seer.read.state_dict()), directory / "readers.safetensors")
+        save_file(dict(self.seer.read.state_dict()), directory / reader_file("vision"))
 
     def _frame(self, index: int, seed: int) -> Frame:
         return frame(index, seed, self._familiar, self._side)

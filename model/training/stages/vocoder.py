@@ -1,7 +1,9 @@
 """Stage `vocoder`: mel bands to sound, for the codec on mel bands, against a critic that tells made sound from true.
 
 Without `codec` it learns on bands of recordings; with it, mostly on what the trained codec makes of them, whose bands
-are smoother. The critic joins after `critic_from` steps: sound that is plainly wrong teaches it nothing.
+are smoother. The critic joins after `critic_from` steps: sound that is plainly wrong teaches it nothing. A critic alone
+makes a vocoder speak clearly and say other words where bands are vague; with `recogniser`, Whisper's encoder is to hear
+in the made sound what it hears in the true one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ from model.tokenizers.audio_codec import AudioCodec, CodecConfig
 from model.training.codec_weights import BANDS, VOCODER, load_parts, save_parts
 from model.training.config import LoopConfig, Schedule
 from model.training.data.seeding import random_for
+from model.training.recogniser import Recogniser
 from model.training.registry import Setup
 from model.training.sound_critic import SoundCritic
 from model.training.spectral_loss import SpectralLoss
@@ -54,11 +57,14 @@ class VocoderStageConfig:
     clip_frames: int = 6  # 1.5 s
     critic_from: int = 4_000
     critic_lead: int = 200  # steps that the critic learns alone
+    recogniser: Path | None = None  # Whisper's encoder, by scripts/import_whisper_encoder.py
+    recogniser_weight: float = 1.0
 
     def build(self, setup: Setup) -> "VocoderStage":
         if setup.model.audio_codec is None or setup.model.audio_codec.mel is None:
             raise ValueError(f"the model {setup.model.name!r} has no audio codec on mel bands")
-        return VocoderStage(setup.model.audio_codec, self, *open_speech(setup.data, self.rows.speech))
+        clips = open_speech(setup.data, self.rows.speech)
+        return VocoderStage(setup.model.audio_codec, self, *clips, device=setup.device)
 
 
 class VocoderStage:
@@ -66,7 +72,14 @@ class VocoderStage:
 
     unit = "seconds of sound"
 
-    def __init__(self, codec: CodecConfig, config: VocoderStageConfig, train: ClipSet, held_out: ClipSet) -> None:
+    def __init__(
+        self,
+        codec: CodecConfig,
+        config: VocoderStageConfig,
+        train: ClipSet,
+        held_out: ClipSet,
+        device: torch.device | None = None,
+    ) -> None:
         self.config = config
         self.codec = AudioCodec(codec)
         init_weights(self.codec, config.loop.seed)
@@ -80,6 +93,10 @@ class VocoderStage:
         self.late_samples = codec.late_samples
         self._train, self._held_out = SpeechRows(train, config.rows), SpeechRows(held_out, config.rows)
         self._distance = SpectralLoss()
+        self._recogniser = None
+        if config.recogniser is not None:
+            assert codec.mel is not None, "checked when the stage is built"
+            self._recogniser = Recogniser(config.recogniser, codec.mel.mel).to(device)
         self._made: dict[int, Tensor] = {}  # by phase "sound" from a batch, for phase "critic" on the same one
 
     @property
@@ -101,12 +118,16 @@ class VocoderStage:
             return Loss(self.critic.judging_loss(*judged(made_BT, true_BT, step)), num_units)
         made_BT = self._make(batch)
         self._made[id(batch)] = made_BT.detach()
-        spectral = self._distance(made_BT, true_BT)
-        if step < self.config.critic_from + self.config.critic_lead:
-            return Loss(spectral, num_units, {"spectral": spectral})
-        score, features = self.critic.pleasing_losses(*judged(made_BT, true_BT, step))
-        total = spectral + SCORE_WEIGHT * score + FEATURES_WEIGHT * features
-        return Loss(total, num_units, {"spectral": spectral, "score": score, "features": features})
+        total = spectral = self._distance(made_BT, true_BT)
+        parts = {"spectral": spectral}
+        if self._recogniser is not None:
+            mel_BNM, true_BNM = (self.codec.encoder.mel(pcm_BT[:, None]) for pcm_BT in (made_BT, true_BT))
+            parts["heard"] = self._recogniser.distance(mel_BNM, true_BNM)
+            total = total + self.config.recogniser_weight * parts["heard"]
+        if step >= self.config.critic_from + self.config.critic_lead:
+            parts["score"], parts["features"] = self.critic.pleasing_losses(*judged(made_BT, true_BT, step))
+            total = total + SCORE_WEIGHT * parts["score"] + FEATURES_WEIGHT * parts["features"]
+        return Loss(total, num_units, parts)
 
     def _make(self, pcm_BT: Tensor) -> Tensor:
         """Sound from the bands of `pcm_BT`, in step with it. Clips have no past, so that a start is learned too."""

@@ -130,7 +130,7 @@ def test_seed_encoder_has_the_parameters_of_the_seed():
         encoder = AudioEncoder(seed_audio_encoder(d_out=8192))
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in encoder.named_children()}
     assert sizes["front"] == pytest.approx(50e6, rel=0.03)
-    assert sizes["blocks"] == pytest.approx(300e6, rel=0.03)
+    assert sizes["body"] == pytest.approx(300e6, rel=0.03)
     assert sizes["projection"] == 1024 * 8192
     config = encoder.config
     assert (config.width, config.num_layers, config.num_heads) == (1024, 24, 16)

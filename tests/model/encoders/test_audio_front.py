@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.encoders.audio_front import LogMel, MelFront, build_front, mel_bands
+from model.encoders.audio_front import LogMel, MelFront, build_front
 from model.init import init_weights
+from model.tokenizers.mel import mel_bands
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
 
 

@@ -1,61 +1,27 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from model.presets import tiny
 from model.tokenizers.audio_codec import AudioCodec, tiny_codec, tiny_speech_codec
 from model.tokenizers.quantizer import QuantizerKind
 from model.training.codec_weights import BANDS, load_parts
-from model.training.data.clip import ClipRecord, SpeechClip, Split
+from model.training.registry import Setup
 from model.training.speech_rows import RowsConfig, SpeechRows
 from model.training.stages.audio_codec import AudioCodecConfig, AudioCodecStage
-from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK
+from streams.types import SAMPLES_PER_TICK
+from tests.model.training.tones import ToneSet
 
-PITCH_HZ = {"a": 300.0, "b": 1_500.0}
 ROWS = RowsConfig(row_frames=8)
 CONFIG = AudioCodecConfig(rows=ROWS, rows_per_batch=2)
 
 
-def spoken(text: str, speaker: str) -> SpeechClip:
-    """A fake speaker: every letter is a tone of its own."""
-    seconds = np.arange(int(0.3 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    tones = [0.3 * np.sin(2 * np.pi * PITCH_HZ[letter] * seconds) * np.hanning(len(seconds)) for letter in text]
-    return SpeechClip(np.concatenate(tones).astype(np.float32), text, speaker, "tones", ())
-
-
-class FakeSet:
-    """A few clips in memory."""
-
-    def __init__(self, *texts: str, speaker: str = "joe") -> None:
-        self._clips = [spoken(text, speaker) for text in texts]
-        self.num_read = 0
-        self.records = [
-            ClipRecord(
-                key=clip.text,
-                text=clip.text,
-                kind="fake",
-                speaker=clip.speaker,
-                source=clip.source,
-                licence="none",
-                split=Split.TRAIN,
-                num_samples=len(clip.pcm),
-                voiced=1.0,
-            )
-            for clip in self._clips
-        ]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, number: int) -> SpeechClip:
-        self.num_read += 1
-        return self._clips[number]
-
-
 def stage(codec=None, config: AudioCodecConfig = CONFIG) -> AudioCodecStage:
-    clips = FakeSet("ab", "ba", "aab", "bb")
-    return AudioCodecStage(codec or tiny_speech_codec(), config, clips, FakeSet("ab", "bab"))
+    clips = ToneSet("ab", "ba", "aab", "bb")
+    return AudioCodecStage(codec or tiny_speech_codec(), config, clips, ToneSet("ab", "bab"))
 
 
 def train(trained: AudioCodecStage, num_steps: int, rate: float) -> list[float]:
@@ -82,6 +48,11 @@ def test_every_kind_of_codec_learns(codec, share):
     assert np.mean(losses[-5:]) < share * np.mean(losses[:5])
 
 
+def test_unknown_codec_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match="no codec is called 'opus'; there are speech, light, seed"):
+        AudioCodecConfig(codec="opus").build(Setup(tiny(), Path("data"), torch.device("cpu")))
+
+
 def test_gradients_pass_the_quantizer_to_the_first_layer():
     trained = stage()
     trained.loss("code", trained.batch(0), 0).total.backward()
@@ -92,6 +63,14 @@ def test_gradients_pass_the_quantizer_to_the_first_layer():
     ]
     assert missing == []
     assert trained.coder.codec.encoder.conv.conv.weight.grad is not None
+
+
+def test_what_a_recogniser_hears_is_part_of_the_loss(whisper_file):
+    config = dataclasses.replace(CONFIG, recogniser=whisper_file, recogniser_rows=1)
+    with_ears, without = stage(config=config), stage()
+    heard, plain = (each.loss("code", each.batch(0), 0) for each in (with_ears, without))
+    assert 0.0 < float(heard.parts["heard"].detach()) < 3.0
+    torch.testing.assert_close(heard.total, plain.total + config.recogniser_weight * heard.parts["heard"])
 
 
 def test_vocoder_is_left_for_its_own_stage(tmp_path):
@@ -149,7 +128,7 @@ def test_batch_is_the_same_whenever_it_is_asked_for():
 
 
 def test_row_is_filled_with_whole_clips():
-    clips = FakeSet("a", "b")
+    clips = ToneSet("a", "b")
     rows = SpeechRows(clips, ROWS)
     row = rows.row(np.random.default_rng(0))
     assert row.pcm.shape == (8 * SAMPLES_PER_TICK,)
@@ -159,8 +138,8 @@ def test_row_is_filled_with_whole_clips():
 
 
 def test_agent_and_others_come_in_their_shares():
-    clips = FakeSet("a", speaker="joe")
-    others = FakeSet("b", speaker="ann")
+    clips = ToneSet("a", speaker="joe")
+    others = ToneSet("b", speaker="ann")
     clips.records += others.records
     clips._clips += others._clips
     rows = SpeechRows(clips, dataclasses.replace(ROWS, agent_share=0.8))
@@ -170,8 +149,8 @@ def test_agent_and_others_come_in_their_shares():
 
 
 def test_clip_longer_than_a_row_is_never_taken():
-    long_clips = FakeSet("a" * 8, "b")
+    long_clips = ToneSet("a" * 8, "b")
     texts = {text for seed in range(5) for text in SpeechRows(long_clips, ROWS).row(np.random.default_rng(seed)).texts}
     assert texts == {"b"}
     with pytest.raises(ValueError, match="none of 1 clips"):
-        SpeechRows(FakeSet("a" * 8), ROWS)
+        SpeechRows(ToneSet("a" * 8), ROWS)

@@ -7,9 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from model.encoders.audio import AudioEncoder, Pooling, tiny_audio_encoder
 from model.encoders.audio_front import MelFront
-from model.training.data.clip import ClipRecord, SpeechClip, Split
 from model.training.stages.audio_encoder import AudioEncoderStage, HearingConfig, load_start
-from streams.types import SAMPLE_RATE_HZ
+from tests.model.training.tones import ToneSet
 
 ENCODER = dataclasses.replace(
     tiny_audio_encoder(d_out=24),
@@ -19,50 +18,14 @@ ENCODER = dataclasses.replace(
     positions_per_frame=3,
     width=32,
 )
-PITCH_HZ = {"a": 400.0, "b": 1_500.0}
 LETTER_SECONDS = 0.4
 
-
-def spoken(text: str) -> SpeechClip:
-    """A fake speaker: every letter is a tone of its own."""
-    seconds = np.arange(int(LETTER_SECONDS * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    tones = [0.3 * np.sin(2 * np.pi * PITCH_HZ[letter] * seconds) * np.hanning(len(seconds)) for letter in text]
-    return SpeechClip(np.concatenate(tones).astype(np.float32), text, "fake", "tones", ())
-
-
-class FakeSet:
-    """A few clips in memory."""
-
-    def __init__(self, *texts: str) -> None:
-        self._clips = [spoken(text) for text in texts]
-        self.records = [
-            ClipRecord(
-                key=clip.text,
-                text=clip.text,
-                kind="fake",
-                speaker=clip.speaker,
-                source=clip.source,
-                licence="none",
-                split=Split.TRAIN,
-                num_samples=len(clip.pcm),
-                voiced=1.0,
-            )
-            for clip in self._clips
-        ]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, number: int) -> SpeechClip:
-        return self._clips[number]
-
-
-CLIPS = FakeSet("ab", "ba", "aab", "bba", "abab", "baab", "a", "b")
+CLIPS = ToneSet("ab", "ba", "aab", "bba", "abab", "baab", "a", "b", letter_seconds=LETTER_SECONDS)
 CONFIG = HearingConfig(clips_per_batch=4, pool_batches=2)
 
 
 def stage(config: HearingConfig = CONFIG) -> AudioEncoderStage:
-    return AudioEncoderStage(ENCODER, config, CLIPS, FakeSet("ab", "ba", "aab"))
+    return AudioEncoderStage(ENCODER, config, CLIPS, ToneSet("ab", "ba", "aab", letter_seconds=LETTER_SECONDS))
 
 
 def test_learns_to_read_letters_from_tones():
@@ -77,6 +40,28 @@ def test_learns_to_read_letters_from_tones():
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+
+
+def test_learns_what_a_teacher_hears(whisper_file):
+    torch.manual_seed(0)
+    wide = dataclasses.replace(ENCODER, width=64)
+    config = dataclasses.replace(CONFIG, recogniser=whisper_file, recogniser_weight=20.0)
+    trained = AudioEncoderStage(wide, config, CLIPS, CLIPS)
+    optimizer = torch.optim.AdamW(trained.reader.parameters(), lr=3e-3)
+    errors = []
+    for step in range(30):
+        loss = trained.loss("hear", trained.batch(step), step)
+        torch.testing.assert_close(loss.total, loss.parts["letters"] + 20.0 * loss.parts["taught"])
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        errors.append(float(loss.parts["taught"].detach()))
+    assert np.mean(errors[-5:]) < 0.8 * np.mean(errors[:5])
+
+
+def test_teacher_of_another_width_is_refused(whisper_file):
+    with pytest.raises(ValueError, match="12 vectors of 64 a frame, the encoder has 12 of 32"):
+        stage(dataclasses.replace(CONFIG, recogniser=whisper_file))
 
 
 def test_batch_is_the_same_whenever_it_is_asked_for():

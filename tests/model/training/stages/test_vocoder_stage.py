@@ -6,50 +6,24 @@ import torch
 
 from model.tokenizers.audio_codec import AudioCodec, tiny_speech_codec
 from model.training.codec_weights import VOCODER, load_parts
-from model.training.data.clip import ClipRecord, SpeechClip, Split
 from model.training.sound_critic import SoundCritic
 from model.training.spectral_loss import SpectralLoss
 from model.training.speech_rows import RowsConfig
 from model.training.stages.audio_codec import AudioCodecConfig, AudioCodecStage
 from model.training.stages.vocoder import VocoderStage, VocoderStageConfig
 from streams.types import SAMPLE_RATE_HZ
+from tests.model.training.tones import ToneSet
 
 CONFIG = VocoderStageConfig(
     rows=RowsConfig(row_frames=8), clips_per_batch=2, clip_frames=4, critic_from=3, critic_lead=1
 )
 
 
-class Tones:
-    """Two clips of three tones."""
-
-    def __init__(self) -> None:
-        seconds = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-        sounds = [0.3 * np.sin(2 * np.pi * pitch * seconds).astype(np.float32) for pitch in (250.0, 700.0)]
-        self._clips = [SpeechClip(sound, "a", "joe", "tones", ()) for sound in sounds]
-        self.records = [
-            ClipRecord(
-                key=str(number),
-                text="a",
-                kind="fake",
-                speaker="joe",
-                source="tones",
-                licence="none",
-                split=Split.TRAIN,
-                num_samples=len(clip.pcm),
-                voiced=1.0,
-            )
-            for number, clip in enumerate(self._clips)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, number: int) -> SpeechClip:
-        return self._clips[number]
+CLIPS = ToneSet("aaa", "bbb")
 
 
 def stage(config: VocoderStageConfig = CONFIG) -> VocoderStage:
-    return VocoderStage(tiny_speech_codec(), config, Tones(), Tones())
+    return VocoderStage(tiny_speech_codec(), config, CLIPS, CLIPS)
 
 
 def train(trained: VocoderStage, num_steps: int) -> list[dict[str, float]]:
@@ -80,6 +54,14 @@ def test_critic_waits_then_learns_alone_then_is_listened_to():
     history = train(stage(), 6)
     assert [figures["critic"] > 0 for figures in history] == [False] * 3 + [True] * 3
     assert ["score" in figures for figures in history] == [False] * 4 + [True] * 2
+
+
+def test_what_a_recogniser_hears_is_part_of_the_loss(whisper_file):
+    with_ears, without = stage(dataclasses.replace(CONFIG, recogniser=whisper_file)), stage()
+    heard, plain = (each.loss("sound", each.batch(0), 0) for each in (with_ears, without))
+    torch.testing.assert_close(heard.total, plain.total + heard.parts["heard"])
+    heard.parts["heard"].backward()
+    assert any(parameter.grad.abs().sum() > 0 for parameter in with_ears.networks["sound"].parameters())
 
 
 def test_critic_learns_to_tell_noise_from_tones():
@@ -114,7 +96,7 @@ def test_distance_has_gradients_where_there_is_silence():
 
 def test_learns_on_what_the_codec_makes_and_exports_the_whole(tmp_path):
     rows = AudioCodecConfig(rows=CONFIG.rows)
-    AudioCodecStage(tiny_speech_codec(), rows, Tones(), Tones()).export(tmp_path / "bands")
+    AudioCodecStage(tiny_speech_codec(), rows, CLIPS, CLIPS).export(tmp_path / "bands")
     trained = stage(dataclasses.replace(CONFIG, codec=tmp_path / "bands", coded_share=0.5))
     bands = trained._bands(trained.batch(0))
     true_bands = trained.codec.encoder.mel(trained.batch(0)[:, None])
