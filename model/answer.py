@@ -55,7 +55,7 @@ class Answer:
         self.speaks = respond.speak
         self.sampling = respond.sampling
         self.finish: Finish | None = None
-        self.said: set[int] = set()  # ids drawn freely so far, for the repetition penalty
+        self.said: set[int] = set()  # text ids drawn freely since the last rest, for the repetition penalty
         self._tokenizer = tokenizer
         self._rules = rules
         self._classes = classes
@@ -94,14 +94,18 @@ class Answer:
             return []
         else:
             appended = [drawn]
-            self.said.add(drawn)
-            if drawn < self._tokenizer.vocab_size:  # the ids after it are pictures, not words
+            if drawn < self._tokenizer.vocab_size:  # the ids after it are pictures, which repeat themselves rightly
+                self.said.add(drawn)
                 self._text += self._stream.push(drawn)
             self._watch_for_call()
         self._tokens_left -= len(appended)
         if self._tokens_left <= 0 and not self.is_standing:
             self.finish = self.finish or Finish.LENGTH
         return appended
+
+    def rest(self) -> None:
+        """Nothing to say for now. What a standing answer says after it is no repetition of what was said before."""
+        self.said.clear()
 
     def take(self) -> tuple[str, tuple[ToolCallDelta, ...]]:
         """Text and function calls since the last time. Text that may still become a call is held back."""

@@ -74,6 +74,15 @@ def test_a_standing_answer_has_no_limit_and_no_end():
     assert answer.finish is None
 
 
+def test_what_was_said_before_a_rest_and_what_is_drawn_are_no_repetitions():
+    answer = answer_to(None)
+    say(answer, "ab")
+    answer.push(tiny().vocab.first_image)
+    assert answer.said == set(TOKENIZER.encode("ab"))
+    answer.rest()
+    assert answer.said == set()
+
+
 def test_text_that_may_become_a_call_is_held_back_until_it_cannot():
     answer = answer_to(Respond("r", tools=(TOOL,)))
     say(answer, CALL_START[:5])
