@@ -1,7 +1,7 @@
 """How the audio codec does on sentences that no training saw: a table, and pictures of spectra.
 
     python -m model.training.evaluate_codec --weights runs/vocoder-nano/export --judge data/whisper_base \\
-        --data data --out runs/codec_figures
+        --where.data data --out runs/codec_figures
 
 Word error rates by Whisper and opinions by DNSMOS of the sound itself, of the codec frame by frame, of the codec
 without rounding, and of Codec 2 at 700 bit/s (the programs `c2enc` and `c2dec`). Bits a frame carries, and milliseconds
@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -24,20 +24,18 @@ import tyro
 from tqdm import tqdm
 
 from model.init import init_weights
-from model.tokenizers.audio_codec import AudioCodec, CodecConfig, light_codec, seed_codec, speech_codec
+from model.tokenizers.audio_codec import CODECS, AudioCodec
+from model.tokenizers.codec_round_trip import its_part, through_codec, whole_frames
 from model.tokenizers.quantizer import GRID_LEVELS, GaussianGridQuantizer, codes_to_levels
 from model.training.codec_pictures import draw_spectra
 from model.training.codec_weights import load_parts
-from model.training.data.clip import Split
-from model.training.data.held_out import held_out_reason
-from model.training.data.speech_set import SpeechSet
-from model.training.judges import DnsmosJudge, WhisperJudge, word_errors
-from model.training.speech_rows import speech_sets
+from model.training.data.clip import SpeechClip
+from model.training.held_out_speech import HeldOutSpeech, clips_by_group
+from model.training.judges import DnsmosJudge, WhisperJudge
+from model.training.spelling import word_errors
 from streams.types import SAMPLE_RATE_HZ, SAMPLES_PER_TICK, Samples
 
-CODECS: Mapping[str, Callable[[], CodecConfig]] = {"speech": speech_codec, "light": light_codec, "seed": seed_codec}
 CODEC2_RATE_HZ = 8_000
-LEAD_SAMPLES = SAMPLES_PER_TICK
 TIMED_FRAMES, WARM_UP_FRAMES = 200, 20
 SENTENCES_DRAWN = 2
 
@@ -46,20 +44,11 @@ SENTENCES_DRAWN = 2
 class Arguments:
     """Options of the command."""
 
-    weights: Path  # what the stages export
+    weights: Path  # export of `vocoder`, or a checkpoint
     judge: Path  # Whisper base in faster-whisper's format
     out: Path
-    data: Path = Path("data")  # what the data engine wrote
-    speech: tuple[str, ...] = ()  # sets under DATA/speech; all by default
+    where: HeldOutSpeech = field(default_factory=HeldOutSpeech)
     codec: str = "speech"  # speech, light or seed
-    agent: str = "joe"
-    sentences: int = 100  # of each group of voices
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    pcm: Samples
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +70,7 @@ def main() -> None:
     codec.eval().requires_grad_(False)
     codec.fold_weight_norm()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    groups = sentences_by_group(arguments)
+    groups = clips_by_group(arguments.where)
     judge, opinions = WhisperJudge(arguments.judge, arguments.out / "readings.json"), DnsmosJudge()
     systems = systems_of(codec)
     heard: dict[str, dict[str, Heard]] = {}
@@ -108,55 +97,15 @@ def main() -> None:
     print(table)
 
 
-def sentences_by_group(arguments: Arguments) -> dict[str, list[Sentence]]:
-    """Held-out sentences: of the agent, of other voices that were trained on, of voices that were not."""
-    clips = SpeechSet(*speech_sets(arguments.data, arguments.speech), split=Split.EVAL)
-    numbers: dict[str, list[int]] = {"agent": [], "other voices": [], "unseen voices": []}
-    for number, record in enumerate(clips.records):
-        if record.speaker == arguments.agent:
-            numbers["agent"].append(number)
-        elif held_out_reason(record.source, record.speaker) is None:
-            numbers["other voices"].append(number)
-        else:
-            numbers["unseen voices"].append(number)
-    groups = {}
-    for group, all_of_it in numbers.items():
-        chosen = all_of_it[:: max(1, len(all_of_it) // arguments.sentences)][: arguments.sentences]
-        if chosen:
-            groups[group] = [Sentence(clips[number].pcm, clips.records[number].text) for number in chosen]
-    if not groups:
-        raise FileNotFoundError(f"no held-out speech in {arguments.data}")
-    return groups
-
-
 def systems_of(codec: AudioCodec) -> dict[str, Callable[[Samples], Samples]]:
     """What the judges compare."""
     systems: dict[str, Callable[[Samples], Samples]] = {
         "original": lambda pcm: pcm,
-        "codec": lambda pcm: through_codec(codec, pcm),
+        "codec": lambda pcm: through_codec(codec, pcm)[1],
     }
     if isinstance(codec.quantizer, GaussianGridQuantizer):
         systems["codec without rounding"] = lambda pcm: without_rounding(codec, pcm)
     return systems | {"Codec 2, 700 bit/s": through_codec2}
-
-
-def whole_frames(codec: AudioCodec, pcm: Samples) -> torch.Tensor:
-    """[1, T]: silence, as before any speech of a session; the sound; silence, while what is late still comes."""
-    num_frames = -(-(LEAD_SAMPLES + len(pcm) + codec.config.late_samples) // SAMPLES_PER_TICK)
-    filled = np.zeros(num_frames * SAMPLES_PER_TICK, np.float32)
-    filled[LEAD_SAMPLES : LEAD_SAMPLES + len(pcm)] = pcm
-    return torch.from_numpy(filled)[None]
-
-
-def its_part(codec: AudioCodec, pcm_T: torch.Tensor, num_samples: int) -> Samples:
-    """Of what the codec made of `whole_frames`, the part that is the sound."""
-    start = LEAD_SAMPLES + codec.config.late_samples
-    return pcm_T[start : start + num_samples].numpy()
-
-
-def through_codec(codec: AudioCodec, pcm: Samples) -> Samples:
-    """Frame by frame, as served."""
-    return its_part(codec, codec.decode(codec.encode(whole_frames(codec, pcm)))[0], len(pcm))
 
 
 @torch.no_grad()
@@ -181,7 +130,7 @@ def through_codec2(pcm: Samples) -> Samples:
 
 
 def listen(
-    sentences: Sequence[Sentence], sounds: Sequence[Samples], judge: WhisperJudge, opinions: DnsmosJudge
+    sentences: Sequence[SpeechClip], sounds: Sequence[Samples], judge: WhisperJudge, opinions: DnsmosJudge
 ) -> Heard:
     errors = [word_errors(sentence.text, judge.read(sound)) for sentence, sound in zip(sentences, sounds, strict=True)]
     scores = np.array([opinions.score(sound) for sound in sounds])

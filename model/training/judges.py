@@ -5,19 +5,14 @@ Neither is part of a model or a stage. Sound comes in as float32 mono at 24 kHz.
 
 import importlib.util
 import json
-import re
-from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-import jiwer
 import numpy as np
 import onnxruntime
 import soxr
 from faster_whisper import WhisperModel
 
-from model.training.data.text.numerals import cardinal, digits, year
-from model.training.spelling import spoken_letters
 from streams.types import SAMPLE_RATE_HZ, Samples
 
 JUDGE_RATE_HZ = 16_000
@@ -25,8 +20,6 @@ DNSMOS_SAMPLES = 144_160  # 9.01 s, what the network was made for
 # From the network's scores to mean opinions, quadratic terms first: DNSMOS P.835 (arXiv 2110.01763), as published.
 DNSMOS_SIGNAL = (-0.08397278, 1.22083953, 0.0052439)
 DNSMOS_OVERALL = (-0.06766283, 1.11546468, 0.04602535)
-
-_NUMBER = re.compile(r"\d+")
 
 
 class WhisperJudge:
@@ -74,27 +67,3 @@ class DnsmosJudge:
         raw = np.stack([self._session.run(None, {"input_1": window[None]})[0][0] for window in windows])
         signal, _, overall = raw.T
         return float(np.polyval(DNSMOS_SIGNAL, signal).mean()), float(np.polyval(DNSMOS_OVERALL, overall).mean())
-
-
-def word_errors(spoken: str, read: str) -> tuple[int, int]:
-    """(errors, words) of a reading. Digits that the judge wrote are read in the way that fits best."""
-    reference = spoken_letters(spoken)
-    outcomes = [jiwer.process_words(reference, spoken_letters(reading)) for reading in readings(read)]
-    best = min(outcomes, key=lambda outcome: outcome.wer)
-    return best.substitutions + best.deletions + best.insertions, len(reference.split())
-
-
-def readings(text: str) -> Sequence[str]:
-    """A text with its numbers in words: as amounts, as years, digit by digit."""
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text).replace("%", " percent").replace("&", " and ")
-    if not _NUMBER.search(text):
-        return (text,)
-    return tuple(_NUMBER.sub(lambda match, say=say: f" {say(match[0])} ", text) for say in (_amount, _year, digits))
-
-
-def _amount(number: str) -> str:
-    return cardinal(int(number)) if len(number) <= 6 else digits(number)
-
-
-def _year(number: str) -> str:
-    return year(int(number)) if 1_100 <= int(number) < 2_100 else _amount(number)

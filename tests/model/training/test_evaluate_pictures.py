@@ -44,6 +44,7 @@ def test_round_trip_is_judged_against_what_was_drawn(blank, left):
     table = round_trip(CopyingTokenizer(blank), KnowingJudge(12), 12)
     assert table.rows["originals"] == (100.0, 100.0, 100.0)
     assert table.rows["after the round trip"] == (left, left, left)
+    assert table.rows["after it, of those read rightly before"] == (left, left, left)
 
 
 def test_judge_learns_from_scenes_with_shapes_only():
