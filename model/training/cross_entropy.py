@@ -27,12 +27,16 @@ def mean_cross_entropy(
     targets_N: Tensor,
     weights_N: Tensor | None = None,
     rows_per_chunk: int = ROWS_PER_CHUNK,
+    num_frozen: int = 0,
 ) -> Tensor:
-    """The mean of -log softmax(hidden @ weight.T)[target] over rows, weighted where `weights_N` is given."""
+    """The mean of -log softmax(hidden @ weight.T)[target] over rows, weighted where `weights_N` is given.
+
+    The first `num_frozen` rows of the weight get a gradient of zero, which saves its computation.
+    """
     if weights_N is None:
         weights_N = torch.ones(len(targets_N), device=hidden_ND.device)
     share_N = weights_N.float() / weights_N.sum().clamp_min(torch.finfo(torch.float32).tiny)
-    loss: Tensor = _MeanCrossEntropy.apply(hidden_ND, weight_VD, targets_N, share_N, rows_per_chunk)
+    loss: Tensor = _MeanCrossEntropy.apply(hidden_ND, weight_VD, targets_N, share_N, rows_per_chunk, num_frozen)
     return loss
 
 
@@ -71,7 +75,7 @@ def losses_and_gradient(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, T
 class _MeanCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, share_N: Tensor, rows: int
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, share_N: Tensor, rows: int, num_frozen: int
     ) -> Tensor:
         dtype = compute_dtype(hidden_ND)
         weight = weight_VD.to(dtype)
@@ -92,7 +96,7 @@ class _MeanCrossEntropy(torch.autograd.Function):
                 if hidden_grad is not None:
                     hidden_grad[part] = (gradient_CV @ weight) * share[:, None]
                 if weight_grad is not None:
-                    weight_grad += gradient_CV.T @ (hidden * share[:, None]).to(dtype)
+                    weight_grad[num_frozen:] += gradient_CV[:, num_frozen:].T @ (hidden * share[:, None]).to(dtype)
         ctx.hidden_grad, ctx.weight_grad = hidden_grad, weight_grad
         return loss
 
@@ -103,9 +107,7 @@ class _MeanCrossEntropy(torch.autograd.Function):
         return (
             None if hidden_grad is None else hidden_grad.mul_(grad),
             None if weight_grad is None else weight_grad.mul_(grad),
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
 
 

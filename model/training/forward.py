@@ -59,7 +59,9 @@ def mean_loss(network: Network, rows: PackedRows) -> Loss:
     Shown apart: nats of an id, and nats of a whole frame.
     """
     text, audio = asked(network, rows)
-    text_mean = mean_cross_entropy(text.hidden_ND, joint_weight(network), text.target, text.weight_N)
+    text_mean = mean_cross_entropy(
+        text.hidden_ND, joint_weight(network), text.target, text.weight_N, num_frozen=num_frozen_rows(network)
+    )
     text_weight, audio_weight = text.weight_N.sum(), audio.weight_N.sum()
     audio_sum = (frame_nll(network, audio.hidden_ND, audio.target) * audio.weight_N).sum()
     num_digits = rows.audio_BTK.shape[-1] * len(network.config.audio.factors)
@@ -114,10 +116,20 @@ def embed(network: Network, rows: PackedRows) -> Tensor:
 
 def joint_weight(network: Network) -> Tensor:
     """The text and image head as one matrix [V, D]."""
+    return torch.cat((_text_rows(network), network.text_head.extra.weight))
+
+
+def num_frozen_rows(network: Network) -> int:
+    """How many rows of `joint_weight`, from its first on, do not learn."""
+    rows_VD = _text_rows(network)
+    return 0 if rows_VD.requires_grad else len(rows_VD)
+
+
+def _text_rows(network: Network) -> Tensor:
     head = network.text_head
     text = network.embedding.text if isinstance(head.text, TiedHead) else head.text
     assert isinstance(text, nn.Embedding | nn.Linear), "packed weights are not trained"
-    return torch.cat((text.weight, head.extra.weight))
+    return text.weight
 
 
 def frame_nll(network: Network, hidden_ND: Tensor, codes_NK: Tensor) -> Tensor:

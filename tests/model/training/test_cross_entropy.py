@@ -96,3 +96,14 @@ def test_autocast_multiplies_in_bfloat16_and_stays_close() -> None:
     loss.backward()
     assert weight.grad is not None
     assert weight.grad.dtype is torch.float32
+
+
+def test_frozen_rows_cost_no_gradient_and_change_no_other():
+    hidden, weight, targets = torch.randn(6, 8), torch.randn(20, 8), torch.randint(20, (6,))
+    whole, part = weight.clone().requires_grad_(), weight.clone().requires_grad_()
+    mean_cross_entropy(hidden, whole, targets).backward()
+    mean_cross_entropy(hidden, part, targets, num_frozen=12).backward()
+    assert whole.grad is not None
+    assert part.grad is not None
+    assert not part.grad[:12].any()
+    assert torch.allclose(part.grad[12:], whole.grad[12:])
