@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.checkpoint import CONFIG_NAME, TOKENIZER_NAMES, as_tensor, load_checkpoint
 from model.config import ModelConfig
 from model.loading import load_tokenizer
 from model.network import Network
+from model.tokenizers.image_vq import ImageVQ
 from model.tokenizers.text import ByteTokenizer, TextTokenizer
 from model.training.batches import to_device
 from model.training.corpus import HELD_OUT_FIRST
@@ -26,14 +28,18 @@ from model.training.sequences import Sample
 from model.training.stage import Loss
 
 WEIGHTS_NAME = "language_model.safetensors"
+OWN_SHARE = 0.5  # of an image code's row that is its own and not its vector's
 
 
-def language_network(model: ModelConfig, start: Path | None, seed: int) -> Network:
-    """The network without tokenizers and encoders, from a seed or from `start` (see `load_language`)."""
+def language_network(model: ModelConfig, start: Path | None, seed: int, image_vq: ImageVQ | None = None) -> Network:
+    """The network without tokenizers and encoders, from a seed or from `start` (see `load_language`).
+
+    Where `start` knows text only, the ids that are new to it are laid out as `place_new_ids` says.
+    """
     network = Network(replace(model, audio_codec=None, image_vq=None, vision=None, audio_encoder=None))
     network.init(seed)
-    if start is not None:
-        load_language(network, start)
+    if start is not None and "text_head.extra.weight" not in load_language(network, start):
+        place_new_ids(network, image_vq, seed)
     return network
 
 
@@ -47,10 +53,11 @@ def language_tokenizer(model: ModelConfig, directory: Path | None) -> TextTokeni
 
 
 @torch.no_grad()
-def load_language(network: Network, start: Path) -> None:
+def load_language(network: Network, start: Path) -> set[str]:
     """Take weights from an earlier stage's export, or from a checkpoint directory; what those lack stays as it is.
 
-    Raises ValueError for weights of other shapes and for a file that has none of the network's.
+    Returns the names of those taken. Raises ValueError for weights of other shapes and for a file that has none of the
+    network's.
     """
     weights: dict[str, Tensor] = {}
     if (start / CONFIG_NAME).is_file():
@@ -67,6 +74,34 @@ def load_language(network: Network, start: Path) -> None:
         if tensor.shape != weights[name].shape:
             raise ValueError(f"{start}: {name} has shape {list(weights[name].shape)}, not {list(tensor.shape)}")
         tensor.copy_(weights[name])
+    return own.keys() & weights.keys()
+
+
+@torch.no_grad()
+def place_new_ids(network: Network, image_vq: ImageVQ | None, seed: int) -> None:
+    """Give delimiters, image codes and No Output rows like those of words: as far from the words' mean as these are.
+
+    Image codes are spread by their vectors in the tokenizer's codebook, so what looks alike begins alike. For weights
+    that know text only; both the rows that are read and those of the head are set.
+    """
+    embedding, head = network.embedding, network.text_head.extra
+    assert isinstance(embedding.text, nn.Embedding), "packed weights are not trained"
+    words_VD = embedding.text.weight
+    mean_D = words_VD.mean(dim=0)
+    distance = (words_VD - mean_D).norm(dim=1).mean()
+    generator = torch.Generator().manual_seed(seed)
+    rows_XD = torch.randn(head.out_features, words_VD.shape[1], generator=generator)
+    if image_vq is not None:
+        codes_CE = image_vq.quantizer.codebooks_KVD[0].float()
+        codes_CE = (codes_CE - codes_CE.mean(dim=0)) / codes_CE.std(dim=0).clamp_min(1e-6)
+        spread_ED = torch.randn(codes_CE.shape[1], words_VD.shape[1], generator=generator)
+        first = network.config.vocab.first_image - network.config.vocab.text
+        rows_XD[first : first + len(codes_CE)] = (
+            codes_CE @ spread_ED + OWN_SHARE * rows_XD[first : first + len(codes_CE)]
+        )
+    rows_XD = mean_D + distance * F.normalize(rows_XD, dim=1)
+    head.weight.copy_(rows_XD)
+    embedding.extra.weight.copy_(rows_XD[: len(embedding.extra.weight)])
 
 
 def learn_only(network: Network, *parts: nn.Module | None) -> None:

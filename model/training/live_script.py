@@ -3,7 +3,7 @@
 Reads the outputs of a recorded or simulated session: text, sound and pictures by tick, `response` naming the utterance.
 A text is tokenized as a whole and its ids dealt out to the ticks in which their first letters were written, so words
 are cut as the model cuts them, and still lead the speech. Its picture follows the text, between delimiters; an
-utterance that was not cut off ends with the chat template's end of turn.
+utterance that was not cut off ends with the chat template's end of turn. One without sound ends with its last id.
 
 Shape legend: K codebooks.
 """
@@ -41,6 +41,7 @@ class _Utterance:
 
     pieces: list[tuple[int, str]] = field(default_factory=list)
     image: Pixels | None = None
+    is_heard: bool = False
     last_tick: int = 0
     ends: Finish | None = None
 
@@ -67,15 +68,18 @@ class Tokenizers:
                 utterance.pieces.append((output.tick, output.text))
             if output.pcm is not None:
                 frames.append((output.tick, output.pcm))
+                utterance.is_heard = True
             utterance.image = output.image if output.image is not None else utterance.image
             utterance.ends = output.finish or utterance.ends
             deeds.setdefault(output.tick, Deed(output.response))
         for tick, codes_K in self._voice(frames):
             deeds[tick].frame_K = codes_K
         for name, utterance in utterances.items():
-            deeds[utterance.last_tick].ends = utterance.ends
-            for tick, ids in self._ids(utterance, closes=name not in asked).items():
+            ids_at = self._ids(utterance, closes=name not in asked)
+            for tick, ids in ids_at.items():
                 deeds[tick].ids += ids
+            last_tick = utterance.last_tick if utterance.is_heard else max(ids_at, default=utterance.last_tick)
+            deeds[last_tick].ends = utterance.ends
         return deeds
 
     @torch.inference_mode()

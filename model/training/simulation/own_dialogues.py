@@ -4,6 +4,9 @@
 
 The model is served offline by its own engine and asked for a short dialogue; what it writes is read turn by turn and
 kept only where it is short, plain, spoken English. Each line of the file is one dialogue: [[user, agent], ...].
+
+With `--answers` it is asked questions instead, and its whole answers are kept: a model that goes on to learn other
+things from sessions is reminded by them of how it wrote.
 """
 
 import argparse
@@ -17,11 +20,14 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from model.checkpoint import load_checkpoint
 from model.loading import load_engine
 from model.training.data.seeding import random_for, seed_of
 from model.training.data.text.spoken import bare, is_unwanted
+from model.training.data.text.words import COMMON_WORDS
 from model.training.simulation.facts import HOBBIES, MEALS
 from model.training.simulation.phrasings import may_be_trained_on
+from model.training.simulation.pictures import with_article
 from streams.types import Message, Respond, Rewrite, Role, Sampling, TickInput, TickOutput, TickWindow
 
 INSTRUCTIONS = (
@@ -31,6 +37,22 @@ TOPICS = (*HOBBIES, *MEALS, "the weather", "a good day", "animals", "a trip", "b
 SAMPLING = Sampling(temperature=0.7, top_k=50, top_p=0.9, repetition_penalty=1.1)
 MAX_TOKENS = 160
 MAX_TICKS = 400
+ANSWER_SAMPLING = Sampling(temperature=0.5, top_k=50, top_p=0.9, repetition_penalty=1.1)
+MOST_ANSWER_WORDS = 90
+QUESTIONS = (
+    "What is {a_word}?",
+    "Tell me something about {a_word}.",
+    "Write two sentences about {a_word}.",
+    "Write a very short poem about {a_word}.",
+    "What can one do with {a_word}?",
+    "Why do people like {topic}?",
+    "Can you give me some advice about {topic}?",
+    "Explain {topic} to a child.",
+    "What do you think about {topic}?",
+    "How do I begin with {topic}?",
+    "Tell me a short story with {a_word} and {another_word} in it.",
+    "What is the difference between {a_word} and {another_word}?",
+)
 FEWEST_TURNS, MOST_TURNS = 1, 4
 MOST_WORDS = 16  # of a line
 _LINE = re.compile(r"^\W*(user|assistant)\W*:\s*(.+)$", re.IGNORECASE)
@@ -51,7 +73,7 @@ class TextEngine(Protocol):
     def close(self, session: str) -> None: ...
 
 
-def ask(engine: TextEngine, instructions: str, prompt: str, seed: int) -> str:
+def ask(engine: TextEngine, instructions: str, prompt: str, seed: int, sampling: Sampling = SAMPLING) -> str:
     """One typed answer, from an engine that nobody else uses meanwhile."""
     session = f"own-dialogues-{seed}"
     engine.open(session, seed)
@@ -59,7 +81,7 @@ def ask(engine: TextEngine, instructions: str, prompt: str, seed: int) -> str:
         commands = (
             Rewrite((Message(0, Role.SYSTEM, (instructions,)),)),
             Message(0, Role.USER, (prompt,)),
-            Respond("answer", speak=False, max_tokens=MAX_TOKENS, sampling=SAMPLING),
+            Respond("answer", speak=False, max_tokens=MAX_TOKENS, sampling=sampling),
         )
         text = ""
         for tick in range(MAX_TICKS):
@@ -114,6 +136,32 @@ def write_dialogues(engine: TextEngine, count: int, seed: int) -> Iterator[Dialo
         yield read_dialogue(ask(engine, INSTRUCTIONS, prompt_for(random), seed_of("own dialogue", seed, number)))
 
 
+def write_answers(engine: TextEngine, count: int, seed: int, instructions: str) -> Iterator[Dialogue | None]:
+    """What became of each of `count` questions: the question and the answer; None where that is no plain paragraph."""
+    for number in range(count):
+        random = random_for("own answer", seed, number)
+        question = question_for(random)
+        answer = ask(engine, instructions, question, seed_of("own answer", seed, number), ANSWER_SAMPLING)
+        yield read_answer(question, answer)
+
+
+def read_answer(question: str, answer: str) -> Dialogue | None:
+    """One turn, on one line and with its last sentence whole; None for what is too long or may not be trained on."""
+    text = " ".join(answer.split())
+    if not text or len(text.split()) > MOST_ANSWER_WORDS or text[-1] not in ".!?":
+        return None
+    return ((question, text),) if may_be_trained_on(question) and may_be_trained_on(text) else None
+
+
+def question_for(random: np.random.Generator) -> str:
+    words = [COMMON_WORDS[place] for place in random.choice(len(COMMON_WORDS), 2, replace=False)]
+    return QUESTIONS[int(random.integers(len(QUESTIONS)))].format(
+        a_word=with_article(words[0]),
+        another_word=with_article(words[1]),
+        topic=TOPICS[int(random.integers(len(TOPICS)))],
+    )
+
+
 def prompt_for(random: np.random.Generator) -> str:
     topic = TOPICS[int(random.integers(len(TOPICS)))]
     return (
@@ -130,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--weights", type=Path, default=Path("weights/nano"))
     parser.add_argument("--count", type=int, default=20, help="dialogues to ask for")
+    parser.add_argument("--answers", action="store_true", help="ask questions and keep whole answers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; overwritten")
     chosen = parser.parse_args(arguments)
@@ -138,14 +187,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"own_dialogues: {error}", file=sys.stderr)
         return 1
-    kept = [
-        dialogue
-        for dialogue in tqdm(write_dialogues(engine, chosen.count, chosen.seed), total=chosen.count, unit="dialogue")
-        if dialogue is not None
-    ]
+    if chosen.answers:
+        written = write_answers(
+            engine, chosen.count, chosen.seed, str(load_checkpoint(chosen.weights).model["instructions"])
+        )
+    else:
+        written = write_dialogues(engine, chosen.count, chosen.seed)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_bytes(b"".join(msgspec.json.encode(dialogue) + b"\n" for dialogue in kept))
-    print(f"{chosen.out}: {len(kept)} of {chosen.count} dialogues kept")
+    num_kept = 0
+    with chosen.out.open("wb") as file:
+        for dialogue in tqdm(written, total=chosen.count, unit="dialogue"):
+            if dialogue is not None:
+                file.write(msgspec.json.encode(dialogue) + b"\n")
+                file.flush()
+                num_kept += 1
+    print(f"{chosen.out}: {num_kept} of {chosen.count} dialogues kept")
     return 0
 
 

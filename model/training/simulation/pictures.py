@@ -1,13 +1,14 @@
 """Pictures that a user shows and that the agent draws: shapes, colours, counts, digits, words, things.
 
 `draw_picture` makes up a description, `paint` the pixels of one, `describe` the words for it. A picture is a
-function of its description; its seed moves, turns and scales what is shown.
+function of its description; its seed moves, turns and scales what is shown. `by_hand` is how the agent draws it.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,7 @@ THINGS = ("smiley", "sad face", "house", "tree", "flower", "sun", "cloud", "fish
 COLORED = ("car", "cup", "ball")  # things that come in any color
 SIDE_PX = 128
 _MAX_COUNT = 6
+_HAND_SEED = 0  # the agent's own place, size and background
 
 Points: TypeAlias = NDArray[np.float64]
 Color: TypeAlias = tuple[int, int, int]
@@ -94,8 +96,21 @@ def paint(picture: Picture, side_px: int = SIDE_PX, book: EmojiBook | None = Non
             raise ValueError(f"the emoji {picture.name!r} needs the pictures it was named from")
         return book.paint(picture.name, picture.seed, side_px)
     random = random_for("paint", picture.seed)
+    return _lit(_painted(picture, side_px, random), random)
+
+
+def by_hand(picture: Picture, side_px: int = SIDE_PX, book: EmojiBook | None = None) -> Pixels:
+    """The agent's drawing of it: the same words always give the same picture, flat, without a camera's noise."""
+    picture = msgspec.structs.replace(picture, seed=_HAND_SEED)
+    if picture.kind is PictureKind.EMOJI:
+        return paint(picture, side_px, book)
+    return _painted(picture, side_px, random_for("paint", _HAND_SEED))
+
+
+def _painted(picture: Picture, side_px: int, random: Random) -> Pixels:
+    """Anything but an emoji, in even light."""
     if picture.kind is PictureKind.COLOR:
-        return _lit(_plain(COLORS[picture.name], side_px), random)
+        return _plain(COLORS[picture.name], side_px)
     background = _background(picture.color, random)
     rgb = _plain(background, side_px)
     size = side_px * float(random.uniform(0.28, 0.42))
@@ -110,7 +125,7 @@ def paint(picture: Picture, side_px: int = SIDE_PX, book: EmojiBook | None = Non
             _write(rgb, picture.name, COLORS[picture.color], random)
         case _:
             _THING_PAINTERS[picture.name](rgb, middle, size, COLORS[picture.color])
-    return _lit(rgb, random)
+    return rgb
 
 
 def _plain(color: Color, side_px: int) -> Pixels:

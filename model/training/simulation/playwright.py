@@ -42,6 +42,13 @@ EXCHANGES: tuple[Exchange, ...] = (
     *(senses.see, senses.see, senses.see, senses.describe_view, senses.see_changed, senses.see_before),
     *(senses.see_nothing, senses.put_away, senses.narrate, senses.draw, senses.draw, senses.draw_it_again),
 )
+# Of sessions without sound: what needs none, nor a sense of time while nothing arrives, and more to see and to draw.
+WRITTEN_EXCHANGES: tuple[Exchange, ...] = (
+    *(exchange for exchange in EXCHANGES if exchange not in (talk.hear_me, talk.check_in, tasks.transcribe)),
+    *(senses.see,) * 9,
+    *(senses.draw,) * 8,
+    *(senses.describe_view, senses.see_changed, senses.narrate, senses.draw_it_again, senses.draw_it_again),
+)
 VOICE_TEXTS = (
     "This is how I sound when I speak.",
     "Hello, this is my voice.",
@@ -58,7 +65,10 @@ _TRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class Playbill:
-    """What the scripts of a set are written for. Voices are named `engine/voice`; the agent's first is its default."""
+    """What the scripts of a set are written for. Voices are named `engine/voice`; the agent's first is its default.
+
+    Where nothing is `spoken`, users type, the agent writes and draws, and the microphone is closed.
+    """
 
     seed: int
     agent_voices: tuple[str, ...]
@@ -68,6 +78,11 @@ class Playbill:
     dialogues: tuple[tuple[tuple[str, str], ...], ...] = ()  # of (user, agent) turns, written by a language model
     emoji: tuple[str, ...] = ()  # names of emoji that can be shown and drawn
     dialogue_share: float = 0.1  # of exchanges, where there are dialogues
+    spoken: bool = True
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return EXCHANGES if self.spoken else WRITTEN_EXCHANGES
 
 
 def write_script(bill: Playbill, split: Split, index: int) -> Script:
@@ -83,8 +98,10 @@ def write_script(bill: Playbill, split: Split, index: int) -> Script:
         instructions=bill.instructions if scene.chance(0.6) else scene.one(INSTRUCTIONS),
         agent_voice=agent_voice,
         user_voice=scene.one([voice for voice in bill.user_voices if voice != agent_voice] or list(bill.user_voices)),
-        voice_text="" if is_default and scene.chance(0.5) else scene.line(VOICE_TEXTS),
-        room=_room(scene),
+        voice_text="" if not bill.spoken or (is_default and scene.chance(0.5)) else scene.line(VOICE_TEXTS),
+        room=_room(scene)
+        if bill.spoken
+        else msgspec.structs.replace(_room(scene), camera_ticks=scene.one((1, 4, 4, 4))),
         lines=tuple(_lines(scene, bill, index)),
     )
 
@@ -92,15 +109,18 @@ def write_script(bill: Playbill, split: Split, index: int) -> Script:
 def _lines(scene: Scene, bill: Playbill, index: int) -> list[AnyLine]:
     lines: list[AnyLine] = [Waits(duration_us=scene.pause_us(0, 1_500))]
     for number in range(bill.num_exchanges):
-        wanted = EXCHANGES[index % len(EXCHANGES)] if number == 0 else None
+        wanted = bill.exchanges[index % len(bill.exchanges)] if number == 0 else None
         exchange = _exchange(scene, bill, wanted)
+        if not bill.spoken:
+            lines += _written(scene, exchange)
+            continue
         if scene.chance(0.12):
             exchange = _typed(scene, exchange)
         lines += _joined(scene, lines, exchange)
         if scene.chance(0.3):
             lines += _interlude(scene)
     if scene.chance(0.5):
-        lines += talk.farewell(scene)
+        lines += talk.farewell(scene) if bill.spoken else _written(scene, talk.farewell(scene))
     return [*lines, Waits(duration_us=scene.pause_us(500, 2_000))]
 
 
@@ -109,7 +129,7 @@ def _exchange(scene: Scene, bill: Playbill, wanted: Exchange | None) -> list[Any
         try:
             if bill.dialogues and scene.chance(bill.dialogue_share):
                 return _dialogue(scene, scene.one(bill.dialogues))
-            chosen, wanted = wanted or EXCHANGES[int(scene.random.integers(len(EXCHANGES)))], None
+            chosen, wanted = wanted or bill.exchanges[int(scene.random.integers(len(bill.exchanges)))], None
             return chosen(scene)
         except NotNow:
             continue
@@ -132,15 +152,32 @@ def _typed(scene: Scene, exchange: list[AnyLine]) -> list[AnyLine]:
         case [*before, UserSpeaks() as asked, AgentSpeaks() as answer] if not any(
             isinstance(line, UserSpeaks) for line in before
         ):
-            typed = UserTypes(
-                text=asked.text,
-                kind=asked.kind,
-                phrasing=asked.phrasing,
-                pause_us=asked.pause_us,
-                asks=scene.chance(0.7),
-            )
-            return [*before, typed, msgspec.structs.replace(answer, aloud=scene.chance(0.6))]
+            return [*before, _typing(scene, asked), msgspec.structs.replace(answer, aloud=scene.chance(0.6))]
     return exchange
+
+
+def _written(scene: Scene, exchange: list[AnyLine]) -> list[AnyLine]:
+    """The same without a sound: requests are typed, answers are not aloud."""
+    lines: list[AnyLine] = []
+    for line in exchange:
+        match line:
+            case UserSpeaks():
+                lines.append(_typing(scene, line))
+            case AgentSpeaks():
+                lines.append(msgspec.structs.replace(line, aloud=False))
+            case _:
+                lines.append(line)
+    return lines
+
+
+def _typing(scene: Scene, asked: UserSpeaks) -> UserTypes:
+    return UserTypes(
+        text=asked.text,
+        kind=asked.kind,
+        phrasing=asked.phrasing,
+        pause_us=asked.pause_us,
+        asks=scene.chance(0.7),
+    )
 
 
 def _joined(scene: Scene, before: list[AnyLine], exchange: list[AnyLine]) -> list[AnyLine]:

@@ -14,7 +14,7 @@ from model.training.data.seeding import random_for
 from model.training.simulation.cast import Cast
 from model.training.simulation.emoji import EmojiBook
 from model.training.simulation.microphone import mix
-from model.training.simulation.pictures import in_front_of_camera, paint
+from model.training.simulation.pictures import by_hand, in_front_of_camera
 from model.training.simulation.script import Script
 from model.training.simulation.staging import Span, Staged, Utterance, stage, voice_track
 from streams.resample import float_to_pcm16, pcm16_to_float
@@ -70,18 +70,23 @@ class SimulatedSession:
 
 
 def simulate(script: Script, cast: Cast, drawing_ticks: int, book: EmojiBook | None = None) -> SimulatedSession:
-    """Speak, place, mix and film one script. A script with emoji in it needs their `book`."""
+    """Speak, place, mix and film one script. A script with emoji in it needs their `book`.
+
+    The microphone is closed where nothing in the script is heard.
+    """
     name = f"sim-{script.split}-{script.index:06d}"
     staged = stage(script, cast, drawing_ticks)
     commands = _commands(script, cast, staged)
     frames = _frames(script, staged, book)
-    microphone = mix(script, staged, voice_track(staged.num_ticks, staged.utterances))
-    heard = pcm16_to_float(float_to_pcm16(microphone))  # a client sends 16 bits
+    heard: Samples | None = None
+    if staged.microphone_open:
+        microphone = mix(script, staged, voice_track(staged.num_ticks, staged.utterances))
+        heard = pcm16_to_float(float_to_pcm16(microphone))  # a client sends 16 bits
     windows = tuple(
         TickWindow(
             name,
             tick,
-            audio=heard[tick * SAMPLES_PER_TICK : (tick + 1) * SAMPLES_PER_TICK],
+            audio=heard[tick * SAMPLES_PER_TICK : (tick + 1) * SAMPLES_PER_TICK] if heard is not None else None,
             frames=(VideoFrame(tick * TICK_US, frames[tick]),) if tick in frames else (),
             commands=tuple(commands.get(tick, ())),
         )
@@ -162,7 +167,7 @@ def _doing(tick: int, utterances: list[Utterance], book: EmojiBook | None) -> _D
                 utterance.name,
                 utterance.text_at.get(tick, ""),
                 utterance.pcm[place : place + SAMPLES_PER_TICK] if has_frame else None,
-                paint(utterance.picture, book=book) if is_last and utterance.picture is not None else None,
+                by_hand(utterance.picture, book=book) if is_last and utterance.picture is not None else None,
                 (Finish.HELD if utterance.held else Finish.STOP) if is_last else None,
             )
     return _Doing()

@@ -5,6 +5,9 @@ word, and is heard a tick later; where the user starts over it, it stops once 40
 Both are within the two ticks that a conversation allows. An interjection ("mm-hm") changes nothing, however long it is
 drawn out: it is told by how it sounds.
 
+Where the microphone is closed, a tick in which nothing arrives gives the agent nothing to decide by: it reacts in the
+tick of what it reads or sees, and writes without a pause.
+
 Ticks here are those of serving: what the agent does in tick t follows the window of tick t, and is heard from t + 1 on.
 """
 
@@ -90,6 +93,7 @@ class Staged:
     """A script in time. What is heard lies where it begins, dry and at the level of clips."""
 
     num_ticks: int = 0
+    microphone_open: bool = True  # closed where nothing in the script is heard
     spoken: list[tuple[int, Samples]] = field(default_factory=list)  # (first sample, the user's speech)
     sounds: list[tuple[Sounds, int]] = field(default_factory=list)  # (sound, from microseconds)
     utterances: list[Utterance] = field(default_factory=list)
@@ -116,6 +120,9 @@ class _Director:
         self._free_tick = 1  # the agent is not busy from here on
         self._number = 0
         self._asked_tick: int | None = None
+        self._out.microphone_open = any(isinstance(line, UserSpeaks | Sounds) for line in script.lines) or any(
+            isinstance(line, AgentSpeaks) and line.aloud for line in script.lines
+        )
 
     def run(self) -> Staged:
         for number, line in enumerate(self._script.lines):
@@ -136,7 +143,7 @@ class _Director:
             case UserShows():
                 tick = _tick_from(self._now_us + line.pause_us)
                 self._out.views.append((tick, line.picture))
-                self._now_us, self._ready_tick = tick * TICK_US, tick + 1
+                self._now_us, self._ready_tick = tick * TICK_US, tick + self._out.microphone_open
             case UserTypes():
                 tick = _tick_from(self._now_us + line.pause_us)
                 self._out.typed.append((tick, line))
@@ -197,12 +204,14 @@ class _Director:
             padded = np.pad(spoken.pcm, (0, num_frames * SAMPLES_PER_TICK - len(spoken.pcm)))
             pcm = pcm16_to_float(float_to_pcm16(padded))  # what recordings keep
         else:
-            written = [first + place // TYPED_WORDS_PER_TICK for place in range(len(words))]
+            paced = [first + place // TYPED_WORDS_PER_TICK for place in range(len(words))]
+            written = paced if self._out.microphone_open else [first] * len(words)
             num_frames, pcm = 0, np.zeros(0, np.float32)
         text_at: dict[int, str] = {}
         for place, (tick, word) in enumerate(zip(written, words, strict=True)):
             text_at[tick] = text_at.get(tick, "") + (" " if place else "") + word
-        end_tick = max(first + num_frames, written[-1] + (self._drawing_ticks if line.draws else 0))
+        last_word = first + (len(words) - 1) // TYPED_WORDS_PER_TICK if not line.aloud else written[-1]
+        end_tick = max(first + num_frames, last_word + (self._drawing_ticks if line.draws else 0))
         self._out.utterances.append(
             Utterance(self._name(), text_at, first + 1, pcm, end_tick, line.draws, self._asked_tick, line.aloud)
         )

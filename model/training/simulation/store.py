@@ -51,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     emoji: tuple[str, ...] = ()
     dialogues: str = ""  # a hash of the file of written dialogues
     dialogue_share: float = 0.0
+    spoken: bool = True
 
 
 def path_of(directory: Path, split: Split, index: int) -> Path:

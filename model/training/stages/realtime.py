@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from model.config import Abilities
 from model.network import PARTS, Network
 from model.parts import load_part
 from model.presets import EVERYTHING
@@ -46,20 +47,22 @@ class RealtimeConfig:
     start: Path | None = None  # weights to go on from: a stage's export or a checkpoint directory
     tokenizer: Path | None = None  # directory of the text tokenizer; bytes where there is none
     parts: Path | None = None  # a checkpoint or a directory of exports; without one they are untrained
+    abilities: Abilities = EVERYTHING  # streams and heads that take part
+    sessions: tuple[str, ...] = (DIRECTORY,)  # directories below the data directory
+    words_learn: bool = True  # the table of text ids; frozen, what it knows of unused words stays
+    last_layers: int | None = None  # layers of the decoder that learn, and no embeddings then; None for all
     max_shift_ticks: int = 2_400  # a stretch is placed up to this much later than it was: ten minutes
 
     def build(self, setup: Setup) -> "RealtimeStage":
         """Raises ValueError or OSError saying what is wrong with weights or sessions."""
-        model = replace(setup.model, abilities=EVERYTHING)
+        model = replace(setup.model, abilities=self.abilities)
         tokenizer = language_tokenizer(model, self.tokenizer)
         senses = senses_of(Network(model, with_decoder=False), self.parts)
         scribe = LiveScribe(senses, tokenizer, self.silence)
         tokens = tokenizer.encode("".join(map(chr, range(32, 1024))))
         key = key_of(weights_key(senses), model.to_json(), tokens, self.silence)
         samples = {
-            split: TokenizedSessions(
-                SessionSet(setup.data / DIRECTORY, split), scribe, setup.data / DIRECTORY / f"tokens-{key}" / split
-            )
+            split: TokenizedSessions([setup.data / name for name in self.sessions], split, scribe, f"tokens-{key}")
             for split in Split
         }
 
@@ -71,7 +74,13 @@ class RealtimeConfig:
             cut = any_stretch(sample, self.rows.positions, random)
             return moved(cut, 0 if is_held_out else int(random.integers(self.max_shift_ticks + 1)))
 
-        network = language_network(model, self.start, self.loop.seed)
+        network = language_network(model, self.start, self.loop.seed, senses.image_vq)
+        if not self.words_learn:
+            network.embedding.text.requires_grad_(False)
+        if self.last_layers is not None:
+            network.embedding.requires_grad_(False)
+            for layer in network.decoder.layers[: -self.last_layers]:
+                layer.requires_grad_(False)
         return RealtimeStage(network, sample_of, held_out_rows(sample_of, self.rows), self.rows)
 
 
@@ -83,14 +92,18 @@ class RealtimeStage(LanguageStage):
 
 
 class TokenizedSessions(Sequence[Sample]):
-    """Sessions as samples, tokenized when the set is opened unless that was done before."""
+    """Sessions as samples, tokenized into `name` beside them when the set is opened unless that was done before."""
 
-    def __init__(self, sessions: SessionSet, scribe: LiveScribe, directory: Path) -> None:
-        self._paths = [directory / f"{path.stem}.safetensors" for path in sessions.paths]
-        missing = [number for number, path in enumerate(self._paths) if not path.exists()]
-        for number in tqdm(missing, unit="session", desc=f"tokenizing {directory.name}", disable=not missing):
-            session = sessions[number]
-            save_sample(scribe.write(session.windows, session.outputs), self._paths[number])
+    def __init__(self, directories: Sequence[Path], split: Split, scribe: LiveScribe, name: str) -> None:
+        self._paths: list[Path] = []
+        for directory in directories:
+            sessions = SessionSet(directory, split)
+            paths = [directory / name / split / f"{path.stem}.safetensors" for path in sessions.paths]
+            missing = [number for number, path in enumerate(paths) if not path.exists()]
+            for number in tqdm(missing, unit="session", desc=f"tokenizing {directory.name}", disable=not missing):
+                session = sessions[number]
+                save_sample(scribe.write(session.windows, session.outputs), paths[number])
+            self._paths += paths
         self._load = lru_cache(SESSIONS_IN_MEMORY)(load_sample)
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from model.training.simulation.session import simulate
 from model.training.simulation.store import Plan, check_plan, path_of, read_session, write_session
 from model.training.simulation.timeline import draw
 
-DIRECTORY = "sessions"  # below the data directory
+DIRECTORY = "sessions"  # below the data directory, unless named otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class SimulateConfig:
     emoji: Path | None = None  # a set of named pictures, of which everyday ones are shown and drawn
     dialogues: Path | None = None  # JSON lines of dialogues that a language model wrote
     dialogue_share: float = 0.1  # of the exchanges, where there are dialogues
+    spoken: bool = True  # else users type, the agent writes and draws, and the microphone is closed
+    into: str = DIRECTORY  # directory below the data directory
     assets: Path = Path("data/assets")  # packages that speech engines need
 
     def build(self, setup: Setup) -> "SimulateStage":
@@ -48,7 +50,7 @@ class SimulateConfig:
             raise ValueError(f"sessions are counted from 0 and hold at least one exchange, got {self}")
         training_voices(self.agent_voices + self.user_voices)
         check_voices(self.held_out_voices)
-        return SimulateStage(self, setup.data / DIRECTORY, setup.model)
+        return SimulateStage(self, setup.data / self.into, setup.model)
 
 
 class SimulateStage:
@@ -73,6 +75,7 @@ class SimulateStage:
             emoji=self._book.names if self._book is not None else (),
             dialogues=blake2b(written, digest_size=8).hexdigest() if written else "",
             dialogue_share=config.dialogue_share if written else 0.0,
+            spoken=config.spoken,
         )
         check_plan(directory, self._plan)
 
@@ -114,6 +117,7 @@ class SimulateStage:
             dialogues=self._dialogues,
             emoji=plan.emoji,
             dialogue_share=plan.dialogue_share,
+            spoken=plan.spoken,
         )
 
 

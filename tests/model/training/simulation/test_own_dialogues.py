@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from model.training.data.clip import Split
-from model.training.simulation.own_dialogues import ask, is_plain, read_dialogue, write_dialogues
+from model.training.simulation.own_dialogues import (
+    ask,
+    is_plain,
+    read_answer,
+    read_dialogue,
+    write_answers,
+    write_dialogues,
+)
 from model.training.simulation.playwright import write_script
 from model.training.simulation.script import UserSpeaks
 from streams.types import Finish, TickInput, TickOutput
@@ -78,3 +85,20 @@ def test_written_dialogues_are_spoken_in_training_and_never_in_evaluation():
 
     assert "dialogue" in kinds(Split.TRAIN)
     assert "dialogue" not in kinds(Split.EVAL)
+
+
+def test_whole_answers_are_kept_on_one_line():
+    assert read_answer("What is rain?", "Rain is water.\n\nIt falls.") == (
+        ("What is rain?", "Rain is water. It falls."),
+    )
+
+
+@pytest.mark.parametrize("answer", ["", "It falls from", "word " * 200 + "."])
+def test_answers_that_were_cut_off_or_are_long_are_left_out(answer):
+    assert read_answer("What is rain?", answer) is None
+
+
+def test_questions_differ_and_are_answered():
+    kept = [answer for answer in write_answers(Author("Water is wet."), 6, 0, "Be brief.") if answer]
+    assert len({turns[0][0] for turns in kept}) > 3
+    assert {turns[0][1] for turns in kept} == {"Water is wet."}

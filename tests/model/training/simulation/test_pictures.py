@@ -8,7 +8,7 @@ import pytest
 from model.training.data.clip import Split
 from model.training.simulation.cast import Cast
 from model.training.simulation.emoji import EmojiBook
-from model.training.simulation.pictures import THINGS, describe, draw_picture, paint
+from model.training.simulation.pictures import THINGS, by_hand, describe, draw_picture, paint
 from model.training.simulation.playwright import write_script
 from model.training.simulation.script import AgentSpeaks, Picture, PictureKind, UserShows
 from model.training.simulation.session import simulate
@@ -25,6 +25,18 @@ def test_a_picture_is_a_function_of_its_description(kind):
     assert paint(picture).shape == (128, 128, 3)
     other = Picture(picture.kind, picture.name, picture.color, picture.count, seed=9)
     assert not np.array_equal(paint(picture), paint(other))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_agent_draws_the_same_words_the_same_way(kind):
+    picture = draw_picture(np.random.default_rng(3), kind)
+    other = replace_seed(picture, 9)
+    assert np.array_equal(by_hand(picture), by_hand(other))
+    assert not np.array_equal(by_hand(picture), paint(picture))
+
+
+def replace_seed(picture: Picture, seed: int) -> Picture:
+    return Picture(picture.kind, picture.name, picture.color, picture.count, seed)
 
 
 @pytest.mark.parametrize("name", THINGS)

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model.network import PARTS, Network
@@ -15,7 +16,7 @@ from model.tokenizers.text import ByteTokenizer
 from model.training.config import LoopConfig
 from model.training.data.clip import Split
 from model.training.forward import hidden_states, mean_loss
-from model.training.language_stage import language_network
+from model.training.language_stage import WEIGHTS_NAME, language_network, place_new_ids, save_language
 from model.training.live_sample import LiveScribe, SilenceWeights
 from model.training.loop import run
 from model.training.packed_rows import RowsConfig, pack
@@ -101,6 +102,64 @@ def test_weights_of_silence_are_positive():
 def test_a_missing_part_is_an_error_that_names_it(data, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"{PARTS[0]}\.safetensors"):
         build(data, replace(CONFIG, parts=tmp_path))
+
+
+def test_only_the_last_layers_learn_where_that_is_asked(data):
+    network = build(data, replace(CONFIG, last_layers=1)).network
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    last = len(network.decoder.layers) - 1
+    assert any(name.startswith(f"decoder.layers.{last}.") for name in learning)
+    assert not any(name.startswith(("embedding.", "decoder.layers.0.")) for name in learning)
+    assert "text_head.extra.weight" in learning
+
+
+def test_words_can_be_kept_as_they_are(data):
+    network = build(data, replace(CONFIG, words_learn=False)).network
+    assert not network.embedding.text.weight.requires_grad
+    assert network.embedding.extra.weight.requires_grad
+
+
+def test_sessions_of_several_directories_are_one_set(data, tmp_path):
+    session = simulate(scripts(Split.TRAIN)[0], Cast(), drawing_ticks=3)
+    for split in Split:
+        write_session(session, path_of(data / "more", split, 7))
+    first = {build(data).batch(index).num_samples for index in range(4)}
+    both = {build(data, replace(CONFIG, sessions=(DIRECTORY, "more"))).batch(index).num_samples for index in range(4)}
+    assert first
+    assert both
+    assert list((data / "more").glob("tokens-*/train/000007.safetensors"))
+
+
+# --- new ids --------------------------------------------------------------------------------------------------------
+
+
+def test_ids_that_are_new_to_a_text_model_begin_among_its_words(tmp_path):
+    network, image_vq = language_network(tiny(), None, seed=0), Network(tiny(), with_decoder=False).image_vq
+    assert image_vq is not None
+    image_vq.quantizer.codebooks_KVD.normal_(generator=torch.Generator().manual_seed(0))
+    image_vq.quantizer.codebooks_KVD[0, 1] = image_vq.quantizer.codebooks_KVD[0, 0] + 0.01
+    place_new_ids(network, image_vq, seed=0)
+    words_VD, rows_XD = network.embedding.text.weight, network.embedding.extra.weight
+    first = network.config.vocab.first_image - network.config.vocab.text
+    distances = torch.cdist(rows_XD[first : first + 1], rows_XD[first:])[0]
+    assert distances[1] < distances[2:].median()  # codes that look alike
+    assert torch.allclose(
+        (rows_XD - words_VD.mean(0)).norm(dim=1), (words_VD - words_VD.mean(0)).norm(dim=1).mean().expand(len(rows_XD))
+    )
+    assert torch.equal(network.text_head.extra.weight[: len(rows_XD)], rows_XD)
+
+
+def test_new_ids_are_laid_out_only_where_the_start_lacks_them(tmp_path):
+    text_only = language_network(tiny(), None, seed=1)
+    save_language(text_only, tmp_path / "whole")
+    weights = load_file(tmp_path / "whole" / WEIGHTS_NAME)
+    (tmp_path / "text").mkdir()
+    save_file({n: t for n, t in weights.items() if "extra" not in n}, tmp_path / "text" / WEIGHTS_NAME)
+    kept = language_network(tiny(), tmp_path / "whole", seed=0)
+    laid_out = language_network(tiny(), tmp_path / "text", seed=0)
+    assert torch.equal(kept.embedding.extra.weight, text_only.embedding.extra.weight)
+    assert not torch.equal(laid_out.embedding.extra.weight, text_only.embedding.extra.weight)
+    assert torch.equal(laid_out.embedding.text.weight, text_only.embedding.text.weight)
 
 
 # --- voices ---------------------------------------------------------------------------------------------------------
