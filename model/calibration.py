@@ -7,7 +7,7 @@ Shape legend as in decoder.py.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,19 @@ def quantize_linear(exact_NI: Tensor, actual_NI: Tensor, weight: Tensor, format:
 
 @torch.no_grad()
 def quantize_decoder(
-    exact: Decoder, exact_BTD: Tensor, actual_BTD: Tensor, format: Fp4Format, report: Callable[[str], None]
+    exact: Decoder,
+    exact_BTD: Tensor,
+    actual_BTD: Tensor,
+    format: Fp4Format,
+    report: Callable[[str], None],
+    known: Mapping[str, PackedFp4] | None = None,
 ) -> dict[str, PackedFp4]:
     """All linear layers of `exact` in FP4, by their names in it.
 
     Embedded text enters twice: from the exact table and from the table as it will be stored. `report` gets a line
-    per layer.
+    per layer. What is `known` by its name stays as it is.
     """
-    packed: dict[str, PackedFp4] = {}
+    packed: dict[str, PackedFp4] = dict(known or {})
     position_BT = torch.arange(exact_BTD.shape[1]).expand(exact_BTD.shape[:2])
     cos, sin = exact.rotary(position_BT)
     for index, layer in enumerate(exact.layers):
@@ -47,9 +52,10 @@ def quantize_decoder(
             for path in paths:
                 linear = rounded.get_submodule(path)  # noqa: B023 (called before the loop goes on)
                 assert isinstance(linear, nn.Linear)
-                code = quantize_linear(exact_inputs, actual_inputs, linear.weight, format)
-                packed[f"layers.{index}.{path}.weight"] = code  # noqa: B023
-                linear.weight.copy_(dequantize(code))
+                name = f"layers.{index}.{path}.weight"  # noqa: B023
+                if name not in packed:
+                    packed[name] = quantize_linear(exact_inputs, actual_inputs, linear.weight, format)
+                linear.weight.copy_(dequantize(packed[name]))
 
         x, y = layer.attention_norm(exact_BTD), rounded.attention_norm(actual_BTD)
         put(["attention.q_proj", "attention.k_proj", "attention.v_proj"], x, y)

@@ -91,10 +91,10 @@ def stored_part(network: Network, part: str, path: Path) -> dict[str, Stored]:
     if module is None:
         raise ValueError(f"the model {network.config.name!r} has no {part}")
     check_part(module, found := part_tensors(path, part), part, path)
-    return {f"{part}.{name}": _packed(tensor) for name, tensor in found.items()}
+    return {f"{part}.{name}": packed_in_int8(tensor) for name, tensor in found.items()}
 
 
-def _packed(tensor: Tensor) -> Stored:
+def packed_in_int8(tensor: Tensor) -> Stored:
     """Large matrices and kernels in int8; the rest, codebooks and norms among it, costs little and stays exact."""
     is_large = tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() >= LEAST_PACKED
     return pack(tensor) if is_large else tensor

@@ -63,3 +63,12 @@ def test_every_linear_layer_is_quantized_and_the_original_is_left_alone() -> Non
     assert sorted(packed) == sorted(linear_names(exact))
     assert all(packed[name].shape == tuple(before[name].shape) for name in packed)
     assert all(torch.equal(value, before[name]) for name, value in exact.state_dict().items())
+
+
+def test_layers_that_are_known_stay_as_they_are() -> None:
+    exact = toy_decoder()
+    first = "layers.0.attention.q_proj.weight"
+    known = {first: quantize(exact.get_parameter(first), Fp4Format.NVFP4)}
+    packed = quantize_decoder(exact, embedded(1), embedded(1), Fp4Format.NVFP4, lambda _line: None, known)
+    assert packed[first] is known[first]
+    assert set(packed) == set(linear_names(exact))
