@@ -19,8 +19,12 @@ from streams.types import Finish, Respond, ToolCallDelta
 class OutputRules:
     """What any answer of one model may draw in the joint vocabulary. Made once."""
 
-    text: Tensor  # bool [V]
+    text: Tensor  # bool [V]: outside of pictures
+    codes: Tensor  # bool [V]: inside of one
     end: int  # the id that closes the turn
+    picture_start: int
+    picture_end: int
+    codes_of_picture: int  # 0 where the model has no image tokenizer
 
     @staticmethod
     def of(config: ModelConfig, tokenizer: TextTokenizer, chat: ChatTemplate) -> "OutputRules":
@@ -29,10 +33,13 @@ class OutputRules:
         texts = [bool(tokenizer.token_bytes(index)) for index in range(tokenizer.vocab_size)]
         mask[: len(texts)] = torch.tensor(texts)
         mask[chat.end_id] = True
-        if config.abilities.draws:
-            mask[vocab.text : vocab.no_output] = True
+        codes = torch.zeros_like(mask)
+        codes[vocab.first_image : vocab.no_output] = True
+        picture_start, picture_end = vocab.delimiter("image_start"), vocab.delimiter("image_end")
+        num_codes = config.image_vq.num_ids if config.image_vq is not None else 0
+        mask[picture_start] = config.abilities.draws and num_codes > 0
         mask[vocab.no_output] = config.abilities.self_paced
-        return OutputRules(mask, chat.end_id)
+        return OutputRules(mask, codes, chat.end_id, picture_start, picture_end, num_codes)
 
 
 class Answer:
@@ -65,6 +72,8 @@ class Answer:
         self._tools = respond.tools
         self._may_call = bool(respond.tools) and respond.tool is None
         self._guide: CallGuide | None = None
+        self._codes_left = 0  # of the picture that is being drawn
+        self._picture_closes = False
         if respond.tool is not None:
             named = [tool for tool in respond.tools if respond.tool in ("", tool.name)]
             self._guide = CallGuide(0, named, tokenizer, classes)
@@ -75,11 +84,16 @@ class Answer:
         return self._guide is not None
 
     def mask(self) -> Tensor:
-        """Bool [V]: what may be drawn next."""
+        """Bool [V]: what may be drawn next. A picture that was begun is drawn to its end."""
+        if self._codes_left:
+            return self._rules.codes
         return self._rules.text if self._guide is None else self._guide.mask(len(self._rules.text))
 
     def forced(self) -> list[int]:
         """Ids to append before the next draw."""
+        if self._picture_closes:
+            self._picture_closes = False
+            return [self._rules.picture_end]
         ids = self._guide.forced() if self._guide is not None else []
         self._tokens_left -= len(ids)
         self._end_guide()
@@ -97,6 +111,7 @@ class Answer:
             if drawn < self._tokenizer.vocab_size:  # the ids after it are pictures, which repeat themselves rightly
                 self.said.add(drawn)
                 self._text += self._stream.push(drawn)
+            self._watch_for_picture(drawn)
             self._watch_for_call()
         self._tokens_left -= len(appended)
         if self._tokens_left <= 0 and not self.is_standing:
@@ -117,6 +132,13 @@ class Answer:
         text, self._text = self._text, ""
         self._may_call = self._may_call and not text
         return text, calls
+
+    def _watch_for_picture(self, drawn: int) -> None:
+        if drawn == self._rules.picture_start:
+            self._codes_left = self._rules.codes_of_picture
+        elif self._codes_left:
+            self._codes_left -= 1
+            self._picture_closes = self._codes_left == 0
 
     def _watch_for_call(self) -> None:
         if self._may_call and self._text.lstrip() == CALL_START:

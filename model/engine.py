@@ -300,6 +300,8 @@ class ModelEngine:
         """Collect image codes; a full grid becomes a picture."""
         vocab, canvas = self._config.vocab, tick.sequence.canvas
         for drawn in ids:
+            if drawn == self._rules.picture_start:
+                canvas.clear()  # of a picture that was cut off
             if vocab.first_image <= drawn < vocab.no_output:
                 canvas.append(drawn - vocab.first_image)
         if canvas and len(canvas) >= self._network.num_image_codes:

@@ -32,11 +32,30 @@ def test_only_text_and_the_end_of_the_turn_can_be_drawn():
     assert allowed == [*range(256), TEMPLATE.end_id]
 
 
-def test_a_model_that_draws_and_paces_itself_may_draw_codes_and_no_output():
-    rules = OutputRules.of(tiny(), TOKENIZER, TEMPLATE)
+DRAWING_RULES = OutputRules.of(tiny(), TOKENIZER, TEMPLATE)
+
+
+def test_a_model_that_paces_itself_may_say_nothing_and_one_that_draws_may_begin_a_picture():
     vocab = tiny().vocab
-    assert bool(rules.text[vocab.no_output])
-    assert bool(rules.text[vocab.first_image])
+    assert bool(DRAWING_RULES.text[vocab.no_output])
+    assert bool(DRAWING_RULES.text[vocab.delimiter("image_start")])
+    assert not bool(DRAWING_RULES.text[vocab.first_image])
+
+
+def test_a_picture_that_was_begun_is_drawn_to_its_end():
+    vocab, num_codes = tiny().vocab, DRAWING_RULES.codes_of_picture
+    answer = Answer(Respond("r"), TOKENIZER, DRAWING_RULES, CLASSES, 1_000)
+    say(answer, "Here.")
+    answer.push(vocab.delimiter("image_start"))
+    for number in range(num_codes):
+        assert torch.nonzero(answer.mask()).flatten().tolist() == [*range(vocab.first_image, vocab.no_output)]
+        assert answer.forced() == []
+        assert answer.push(vocab.first_image + number % vocab.image) == [vocab.first_image + number % vocab.image]
+    assert answer.forced() == [vocab.delimiter("image_end")]
+    assert answer.forced() == []
+    assert torch.equal(answer.mask(), DRAWING_RULES.text)
+    say(answer, " Done.")
+    assert answer.take() == ("Here. Done.", ())
 
 
 def test_text_comes_out_in_whole_characters():
