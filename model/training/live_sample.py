@@ -164,10 +164,18 @@ class LiveScribe:
             if ends:
                 self._close(builder, mouth, tick)
             else:
-                builder.say(tick, text, frame_K)
+                builder.force(self._said_with(text, mouth), tick)
+                builder.say(tick, None, frame_K)
             spoke = spoke or frame_K is not None
             appended = len(builder) - before
             # What a tick's last step says is read with the next tick's inputs.
             mouth.unread = appended if step + 1 == max_steps else 0
             if not appended or not (mouth.free or mouth.asked is not None):
                 return
+
+    def _said_with(self, text: int | None, mouth: _Mouth) -> list[int]:
+        """What a drawn id appends: itself, and the end of the picture whose last code it is."""
+        if text is None:
+            return []
+        closes = mouth.ids and mouth.ids[0] == self._config.vocab.delimiter("image_end")
+        return [text, mouth.ids.popleft()] if closes else [text]
