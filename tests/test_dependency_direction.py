@@ -1,7 +1,8 @@
 """Who may import whom. Reads every import statement, those inside functions too, and runs nothing.
 
 run_server.py knows everyone; realtime/ never sees torch or model/; model/ never sees realtime/; streams/ stands alone;
-the clients meet us on the wire only; nobody imports the training recipe.
+the clients meet us on the wire only; nobody imports the training recipe. Of that, `evaluation/` alone drives the
+runtime: it asks the whole agent through the session that clients talk to.
 """
 
 import ast
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {"streams", "realtime", "model", "run_server", "omniweave_client"}
 STREAMS_MAY_IMPORT = {"streams", "numpy", "soxr", "cv2"}
+EVALUATION = ROOT / "model" / "training" / "evaluation"
 NO_TORCH = {"torch", "safetensors", "tokenizers", "sentencepiece"}
 
 
@@ -54,10 +56,17 @@ def test_the_model_knows_neither_the_runtime_nor_its_training(path: Path):
     assert not {name for name in imports_of(path) if name.startswith("model.training")}
 
 
-@pytest.mark.parametrize("path", files_in("model/training"), ids=str)
+@pytest.mark.parametrize("path", [p for p in files_in("model/training") if p.parent != EVALUATION], ids=str)
 def test_training_sees_recordings_and_nothing_else_of_the_runtime(path: Path):
     from_runtime = {name for name in imports_of(path) if name.partition(".")[0] == "realtime"}
     assert all(name.startswith("realtime.recording.") for name in from_runtime), from_runtime
+
+
+@pytest.mark.parametrize("path", files_in("model/training"), ids=str)
+def test_what_drives_sessions_is_imported_by_its_command_alone(path: Path):
+    from_evaluation = {name for name in imports_of(path) if name.startswith("model.training.evaluation")}
+    assert not from_evaluation or path.parent == EVALUATION or path.name == "evaluate.py", from_evaluation
+    assert packages(path) & {"run_server", "omniweave_client"} == set()
 
 
 @pytest.mark.parametrize("path", files_in("clients/python"), ids=str)

@@ -11,12 +11,16 @@ DRAWN_KINDS = tuple(kind for kind in PictureKind if kind is not PictureKind.WORD
 def see(scene: Scene) -> list[AnyLine]:
     """Something is held to the camera and asked about, at times while it is being raised."""
     _needs_camera(scene)
-    picture = scene.picture()
+    return see_given(scene, scene.picture())
+
+
+def see_given(scene: Scene, picture: Picture) -> list[AnyLine]:
+    """The same with a given picture."""
     kind = picture.kind
     shown = scene.show(picture)
     slots = {"things": plural(picture.name)} if kind is PictureKind.COUNT else {}
     asked = scene.request(f"see_{_asked_as(kind)}", **slots)
-    return [shown, asked, scene.reply(*_answers(picture))]
+    return [shown, asked, scene.reply(*_answers(picture), keys=_name_keys(picture))]
 
 
 def _asked_as(kind: PictureKind) -> PictureKind:
@@ -47,11 +51,36 @@ def _answers(picture: Picture) -> list[str]:
             ]
 
 
+def _name_keys(picture: Picture) -> tuple[str, ...]:
+    """What an answer to the plain question about a picture must say."""
+    match picture.kind:
+        case PictureKind.COUNT:
+            return (cardinal(picture.count),)
+        case PictureKind.DIGIT:
+            return (cardinal(int(picture.name)),)
+        case _:
+            return (picture.name,)
+
+
+def _view_keys(picture: Picture) -> tuple[str, ...]:
+    """What a description of it must say."""
+    match picture.kind:
+        case PictureKind.COUNT:
+            return (cardinal(picture.count), picture.color, f"{picture.name}|{plural(picture.name)}")
+        case PictureKind.SHAPE:
+            return (picture.color, picture.name)
+        case PictureKind.THING if picture.name in COLORED:
+            return (picture.color, picture.name)
+        case _:
+            return _name_keys(picture)
+
+
 def describe_view(scene: Scene) -> list[AnyLine]:
     _needs_camera(scene)
     picture = scene.picture()
     words = describe(picture)
-    return [scene.show(picture), scene.request("describe"), scene.reply(f"I see {words}.", f"There is {words}.")]
+    asked = [scene.show(picture), scene.request("describe")]
+    return [*asked, scene.reply(f"I see {words}.", f"There is {words}.", keys=_view_keys(picture))]
 
 
 def see_changed(scene: Scene) -> list[AnyLine]:
@@ -69,6 +98,7 @@ def see_changed(scene: Scene) -> list[AnyLine]:
             f"First I saw {describe(before)}, now it's {describe(after)}.",
             f"It was {describe(before)}. Now I see {describe(after)}.",
             f"Now it's {describe(after)}.",
+            keys=_view_keys(after),
         ),
     ]
 
@@ -78,11 +108,11 @@ def see_before(scene: Scene) -> list[AnyLine]:
     first: list[AnyLine] = []
     while scene.shown_before is None:
         first += see(scene)
-    words = describe(scene.shown_before)
+    words, keys = describe(scene.shown_before), _view_keys(scene.shown_before)
     return [
         *first,
         scene.request("see_before"),
-        scene.reply(f"You showed me {words}.", f"It was {words}.", f"I saw {words}."),
+        scene.reply(f"You showed me {words}.", f"It was {words}.", f"I saw {words}.", keys=keys),
     ]
 
 
@@ -92,8 +122,11 @@ def see_nothing(scene: Scene) -> list[AnyLine]:
         raise NotNow("the camera is on")
     return [
         scene.request("see_nothing"),
-        scene.reply("I don't see anything. Is the camera on?", "Your camera is off, so I can't see.", "I see nothing."),
-    ]
+        scene.reply(
+            "I don't see anything. Is the camera on?", "Your camera is off, so I can't see.", "I see nothing.",
+            keys=("don't see|can't see|cannot see|nothing|camera is off|not see",),
+        ),
+    ]  # fmt: skip
 
 
 def put_away(scene: Scene) -> list[AnyLine]:
@@ -105,16 +138,27 @@ def put_away(scene: Scene) -> list[AnyLine]:
 def narrate(scene: Scene) -> list[AnyLine]:
     """From the command on the agent says what it sees whenever that changes."""
     _needs_camera(scene)
-    lines: list[AnyLine] = [scene.request("narrate"), scene.reply("Okay.", "I'm watching.", "Sure, show me.")]
+    lines: list[AnyLine] = [
+        scene.request("narrate"),
+        scene.reply("Okay.", "I'm watching.", "Sure, show me.", keys=("okay|ok|watching|sure|show me|all right",)),
+    ]
     for _ in range(int(scene.random.integers(2, 4))):
         picture = scene.picture()
         words = describe(picture)
-        lines += [scene.show(picture), scene.reply(f"{words}.", f"I see {words}.", f"Now {words}.")]
-    return [*lines, scene.request("stop_narrating"), scene.reply("Okay, I stop.", "All right.", "Done.")]
+        lines += [
+            scene.show(picture),
+            scene.reply(f"{words}.", f"I see {words}.", f"Now {words}.", keys=_view_keys(picture)),
+        ]
+    stopped = scene.request("stop_narrating")
+    return [*lines, stopped, scene.reply("Okay, I stop.", "All right.", "Done.", keys=("okay|ok|stop|all right|done",))]
 
 
 def draw(scene: Scene) -> list[AnyLine]:
-    picture = scene.picture(DRAWN_KINDS)
+    return draw_given(scene, scene.picture(DRAWN_KINDS))
+
+
+def draw_given(scene: Scene, picture: Picture) -> list[AnyLine]:
+    """The same with a given picture."""
     kind = picture.kind
     slots = {"color": picture.color, "name": picture.name}
     if kind is PictureKind.COUNT:

@@ -6,8 +6,10 @@ Each is a function from the scene to the lines of one request and its answer.
 from model.training.data.text.words import FIRST_NAMES
 from model.training.simulation.facts import (
     AGENT_NAME,
+    ALSO_OPPOSITE,
     ANIMAL_SOUNDS,
     CAPITALS,
+    DEFINITION_KEYS,
     DEFINITIONS,
     FAVORITES,
     HOBBIES,
@@ -25,30 +27,42 @@ def greeting(scene: Scene) -> list[AnyLine]:
     name = f", {scene.user_name}" if scene.user_name else ""
     return [
         scene.request("greeting"),
-        scene.reply(f"Hello{name}! How can I help?", f"Hi{name}! I'm listening.", f"Hello{name}, good to hear you."),
-    ]
+        scene.reply(
+            f"Hello{name}! How can I help?", f"Hi{name}! I'm listening.", f"Hello{name}, good to hear you.",
+            keys=("hello|hi|hey|greetings|welcome|good day|good morning|good evening",),
+        ),
+    ]  # fmt: skip
 
 
 def farewell(scene: Scene) -> list[AnyLine]:
     name = f", {scene.user_name}" if scene.user_name else ""
     return [
         scene.request("farewell"),
-        scene.reply(f"Goodbye{name}!", f"Bye{name}, talk to you soon.", f"See you{name}!", f"Take care{name}."),
-    ]
+        scene.reply(
+            f"Goodbye{name}!", f"Bye{name}, talk to you soon.", f"See you{name}!", f"Take care{name}.",
+            keys=("goodbye|bye|see you|take care|farewell|talk to you|until next time",),
+        ),
+    ]  # fmt: skip
 
 
 def how_are_you(scene: Scene) -> list[AnyLine]:
     return [
         scene.request("how_are_you"),
-        scene.reply("I'm fine, thanks. And you?", "Very well, thank you.", "All good here. How are you?"),
-    ]
+        scene.reply(
+            "I'm fine, thanks. And you?", "Very well, thank you.", "All good here. How are you?",
+            keys=("fine|well|good|great|all right|doing okay",),
+        ),
+    ]  # fmt: skip
 
 
 def thanks(scene: Scene) -> list[AnyLine]:
     return [
         scene.request("thanks"),
-        scene.reply("You're welcome.", "Gladly.", "Any time.", "My pleasure.", "You're welcome, happy to help."),
-    ]
+        scene.reply(
+            "You're welcome.", "Gladly.", "Any time.", "My pleasure.", "You're welcome, happy to help.",
+            keys=("welcome|gladly|any time|anytime|pleasure|happy to help|glad to help|no problem",),
+        ),
+    ]  # fmt: skip
 
 
 def small_talk(scene: Scene) -> list[AnyLine]:
@@ -60,6 +74,7 @@ def small_talk(scene: Scene) -> list[AnyLine]:
         scene.reply(
             "I see. Tell me more about it.", "That sounds interesting.", "Oh, really?", "I like hearing that.",
             "Thanks for telling me. What comes next?", "I understand.",
+            keys=("i see|tell me|interesting|really|like|hear|hearing|thanks|understand|sounds|lovely|nice|enjoy",),
         ),
     ]  # fmt: skip
 
@@ -67,8 +82,11 @@ def small_talk(scene: Scene) -> list[AnyLine]:
 def own_name(scene: Scene) -> list[AnyLine]:
     return [
         scene.request("own_name"),
-        scene.reply(f"I'm {AGENT_NAME}.", f"My name is {AGENT_NAME}.", f"You can call me {AGENT_NAME}."),
-    ]
+        scene.reply(
+            f"I'm {AGENT_NAME}.", f"My name is {AGENT_NAME}.", f"You can call me {AGENT_NAME}.",
+            keys=(f"{AGENT_NAME}|omni weave",),
+        ),
+    ]  # fmt: skip
 
 
 def abilities(scene: Scene) -> list[AnyLine]:
@@ -78,6 +96,7 @@ def abilities(scene: Scene) -> list[AnyLine]:
             "I can listen, look, talk, write and draw, all at once.",
             "I can chat with you, tell what you show me, draw small pictures and write down what you say.",
             "Small things: sums, spelling, counting, pictures. I'm a small model, so don't expect too much.",
+            keys=("listen|look|talk|write|draw|chat|sums|spelling|counting|pictures|answer|questions",),
         ),
     ]
 
@@ -89,6 +108,7 @@ def what_are_you(scene: Scene) -> list[AnyLine]:
             "I'm a small computer model that hears, sees and speaks.",
             "I'm a program, not a person.",
             "No human here. I'm a model that talks with you live.",
+            keys=("model|program|computer|machine|artificial|ai",),
         ),
     ]
 
@@ -96,15 +116,20 @@ def what_are_you(scene: Scene) -> list[AnyLine]:
 def hear_me(scene: Scene) -> list[AnyLine]:
     return [
         scene.request("hear_me"),
-        scene.reply("Yes, I can hear you.", "I hear you well.", "Loud and clear.", "Yes, go ahead."),
-    ]
+        scene.reply(
+            "Yes, I can hear you.", "I hear you well.", "Loud and clear.", "Yes, go ahead.",
+            keys=("yes|hear you|loud and clear|go ahead|i am listening|i'm listening",),
+        ),
+    ]  # fmt: skip
 
 
 def give_name(scene: Scene) -> list[AnyLine]:
     name = scene.one(FIRST_NAMES)
     lines: list[AnyLine] = [
         scene.request("give_name", name=name),
-        scene.reply(f"Nice to meet you, {name}.", f"Hello, {name}!", f"Hi {name}. What can I do for you?"),
+        scene.reply(
+            f"Nice to meet you, {name}.", f"Hello, {name}!", f"Hi {name}. What can I do for you?", keys=(name,)
+        ),
     ]
     scene.user_name = name
     return lines
@@ -115,7 +140,8 @@ def recall_name(scene: Scene) -> list[AnyLine]:
         replies = [f"Your name is {scene.user_name}.", f"You're {scene.user_name}.", f"You told me: {scene.user_name}."]
     else:
         replies = ["You haven't told me yet.", "I don't know. What's your name?", "I don't know your name yet."]
-    return [scene.request("recall_name"), scene.reply(*replies)]
+    unknown = "know|told|tell me|your name yet|what is your name|what's your name"
+    return [scene.request("recall_name"), scene.reply(*replies, keys=(scene.user_name or unknown,))]
 
 
 def yes_no_fact(scene: Scene) -> list[AnyLine]:
@@ -125,7 +151,8 @@ def yes_no_fact(scene: Scene) -> list[AnyLine]:
         if is_so
         else [f"No, {thing} is not {quality}.", "No, it isn't.", f"No, I don't think {thing} is {quality}."]
     )
-    return [scene.request("yes_no_fact", thing=thing, property=quality), scene.reply(*replies)]
+    keys = (f"yes|right|true|correct|{thing} is {quality}",) if is_so else ("no|not|isn't",)
+    return [scene.request("yes_no_fact", thing=thing, property=quality), scene.reply(*replies, keys=keys)]
 
 
 def fact(scene: Scene) -> list[AnyLine]:
@@ -133,7 +160,9 @@ def fact(scene: Scene) -> list[AnyLine]:
     city = CAPITALS[country]
     return [
         scene.request("fact", country=country),
-        scene.reply(f"The capital of {country} is {city}.", f"{city}.", f"That's {city}.", f"It's {city}."),
+        scene.reply(
+            f"The capital of {country} is {city}.", f"{city}.", f"That's {city}.", f"It's {city}.", keys=(city,)
+        ),
     ]
 
 
@@ -142,7 +171,7 @@ def animal_sound(scene: Scene) -> list[AnyLine]:
     sound = ANIMAL_SOUNDS[animal]
     return [
         scene.request("animal_sound", animal=animal),
-        scene.reply(f"A {animal} says {sound}.", f"{sound}!", f"The {animal} goes {sound}."),
+        scene.reply(f"A {animal} says {sound}.", f"{sound}!", f"The {animal} goes {sound}.", keys=(sound,)),
     ]
 
 
@@ -151,7 +180,7 @@ def define(scene: Scene) -> list[AnyLine]:
     meaning = DEFINITIONS[word]
     return [
         scene.request("define", word=word),
-        scene.reply(f"{meaning}.", f"Well, {meaning}.", f"Simply put, {meaning}."),
+        scene.reply(f"{meaning}.", f"Well, {meaning}.", f"Simply put, {meaning}.", keys=(DEFINITION_KEYS[word],)),
     ]
 
 
@@ -161,8 +190,11 @@ def opposite(scene: Scene) -> list[AnyLine]:
         word, other = other, word
     return [
         scene.request("opposite", word=word),
-        scene.reply(f"The opposite of {word} is {other}.", f"{other}.", f"That would be {other}."),
-    ]
+        scene.reply(
+            f"The opposite of {word} is {other}.", f"{other}.", f"That would be {other}.",
+            keys=("|".join((other, *ALSO_OPPOSITE.get(other, ()))),),
+        ),
+    ]  # fmt: skip
 
 
 def favorite(scene: Scene) -> list[AnyLine]:
@@ -170,8 +202,11 @@ def favorite(scene: Scene) -> list[AnyLine]:
     item = scene.one(FAVORITES[topic])
     lines: list[AnyLine] = [
         scene.request("favorite", topic=topic, item=item),
-        scene.reply("I'll remember that.", f"{item}, good choice.", f"{item}, noted.", f"Nice, {item}."),
-    ]
+        scene.reply(
+            "I'll remember that.", f"{item}, good choice.", f"{item}, noted.", f"Nice, {item}.",
+            keys=(f"{item}|remember|noted|good choice",),
+        ),
+    ]  # fmt: skip
     scene.favorites[topic] = item
     return lines
 
@@ -182,12 +217,13 @@ def recall_favorite(scene: Scene) -> list[AnyLine]:
     return [
         *first,
         scene.request("recall_favorite", topic=topic),
-        scene.reply(f"Your favorite {topic} is {item}.", f"You said {item}.", f"{item}, you told me."),
+        scene.reply(f"Your favorite {topic} is {item}.", f"You said {item}.", f"{item}, you told me.", keys=(item,)),
     ]
 
 
 def joke(scene: Scene) -> list[AnyLine]:
-    return [scene.request("joke"), scene.reply(*JOKES)]
+    keys = ("why did|why is|what do you call|what has|what did|knock knock",)
+    return [scene.request("joke"), scene.reply(*JOKES, keys=keys)]
 
 
 def cannot(scene: Scene) -> list[AnyLine]:
@@ -197,6 +233,7 @@ def cannot(scene: Scene) -> list[AnyLine]:
         scene.reply(
             "I can't do that, sorry.", "Sorry, I have no way to do that.", "I only know what you say and show me.",
             "That's beyond me. I can talk, look and draw.",
+            keys=("can't|cannot|sorry|no way to|beyond me|only know|unable|don't have",),
         ),
     ]  # fmt: skip
 
@@ -211,7 +248,13 @@ def check_in(scene: Scene) -> list[AnyLine]:
     """The only silence that the agent may break."""
     return [
         scene.request("check_in"),
-        scene.reply("All right, I will.", "Okay, I'll speak up then.", "Sure."),
+        scene.reply(
+            "All right, I will.", "Okay, I'll speak up then.", "Sure.",
+            keys=("all right|alright|okay|ok|sure|i will|i'll|of course",),
+        ),
         Waits(duration_us=scene.pause_us(9_500, 10_500)),
-        scene.reply("Are you still there?", "It's quiet. Are you there?", "Your turn!", "Still with me?"),
-    ]
+        scene.reply(
+            "Are you still there?", "It's quiet. Are you there?", "Your turn!", "Still with me?",
+            keys=("there|your turn|with me|quiet",),
+        ),
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ def count_up(scene: Scene) -> list[AnyLine]:
     numbers = ", ".join(cardinal(number) for number in range(1, last + 1))
     return [
         scene.request("count_up", n=cardinal(last)),
-        scene.reply(f"{numbers}.", f"Okay. {sentence_case(numbers)}."),
+        scene.reply(f"{numbers}.", f"Okay. {sentence_case(numbers)}.", keys=(numbers,)),
     ]
 
 
@@ -24,7 +24,7 @@ def count_down(scene: Scene) -> list[AnyLine]:
     numbers = ", ".join(cardinal(number) for number in range(first, 0, -1))
     return [
         scene.request("count_down", n=cardinal(first)),
-        scene.reply(f"{numbers}.", f"Here goes. {sentence_case(numbers)}."),
+        scene.reply(f"{numbers}.", f"Here goes. {sentence_case(numbers)}.", keys=(numbers,)),
     ]
 
 
@@ -51,7 +51,7 @@ def _sum(scene: Scene, kind: str, a: int, b: int, result: int, word: str) -> lis
         scene.request(kind, a=cardinal(a), b=cardinal(b)),
         scene.reply(
             f"{cardinal(a)} {word} {cardinal(b)} is {cardinal(result)}.", f"That's {cardinal(result)}.",
-            f"{cardinal(result)}.", f"It's {cardinal(result)}.",
+            f"{cardinal(result)}.", f"It's {cardinal(result)}.", keys=(cardinal(result),),
         ),
     ]  # fmt: skip
     scene.number = result
@@ -68,8 +68,11 @@ def plus_more(scene: Scene) -> list[AnyLine]:
     lines: list[AnyLine] = [
         *first,
         scene.request("plus_more", b=cardinal(b)),
-        scene.reply(f"Then it's {cardinal(result)}.", f"That makes {cardinal(result)}.", f"{cardinal(result)}."),
-    ]
+        scene.reply(
+            f"Then it's {cardinal(result)}.", f"That makes {cardinal(result)}.", f"{cardinal(result)}.",
+            keys=(cardinal(result),),
+        ),
+    ]  # fmt: skip
     scene.number = result
     return lines
 
@@ -79,7 +82,7 @@ def bigger(scene: Scene) -> list[AnyLine]:
     larger, smaller = cardinal(max(a, b)), cardinal(min(a, b))
     return [
         scene.request("bigger", a=cardinal(a), b=cardinal(b)),
-        scene.reply(f"{larger} is bigger.", f"{larger}.", f"{larger} is bigger than {smaller}."),
+        scene.reply(f"{larger} is bigger.", f"{larger}.", f"{larger} is bigger than {smaller}.", keys=(larger,)),
     ]
 
 
@@ -96,13 +99,13 @@ def _neighbour(scene: Scene, kind: str, step: int, word: str) -> list[AnyLine]:
     day, other = WEEK[place], WEEK[(place + step) % 7]
     return [
         scene.request(kind, day=day),
-        scene.reply(f"{other}.", f"It's {other}.", f"The day {word} {day} is {other}."),
+        scene.reply(f"{other}.", f"It's {other}.", f"The day {word} {day} is {other}.", keys=(other,)),
     ]
 
 
 def week(scene: Scene) -> list[AnyLine]:
     days = ", ".join(WEEK[:-1]) + f" and {WEEK[-1]}"
-    return [scene.request("week"), scene.reply(f"{days}.", f"Sure. {days}.", f"The days are {days}.")]
+    return [scene.request("week"), scene.reply(f"{days}.", f"Sure. {days}.", f"The days are {days}.", keys=WEEK)]
 
 
 def spell(scene: Scene) -> list[AnyLine]:
@@ -110,7 +113,7 @@ def spell(scene: Scene) -> list[AnyLine]:
     letters = ", ".join(word.upper())
     return [
         scene.request("spell", word=word),
-        scene.reply(f"{letters}.", f"{word} is spelled {letters}.", f"{word}: {letters}."),
+        scene.reply(f"{letters}.", f"{word} is spelled {letters}.", f"{word}: {letters}.", keys=(letters,)),
     ]
 
 
@@ -119,18 +122,26 @@ def first_letter(scene: Scene) -> list[AnyLine]:
     letter = word[0].upper()
     return [
         scene.request("first_letter", word=word),
-        scene.reply(f"{word} starts with {letter}.", f"With {letter}.", f"The letter {letter}."),
-    ]
+        scene.reply(
+            f"{word} starts with {letter}.", f"With {letter}.", f"The letter {letter}.",
+            keys=(f"with {letter}|letter {letter}|is {letter}|={letter}",),
+        ),
+    ]  # fmt: skip
 
 
 def repeat(scene: Scene) -> list[AnyLine]:
     sentence = scene.line(SENTENCES)
-    return [scene.request("repeat", sentence=sentence), scene.reply(sentence)]
+    return [scene.request("repeat", sentence=sentence), scene.reply(sentence, keys=(sentence,))]
 
 
 def transcribe(scene: Scene) -> list[AnyLine]:
     """From the command on the agent writes what is said, and says nothing, until it is told to stop."""
-    lines: list[AnyLine] = [scene.request("transcribe"), scene.reply("Okay, I'm writing.", "Go ahead.", "I'm ready.")]
+    lines: list[AnyLine] = [
+        scene.request("transcribe"),
+        scene.reply(
+            "Okay, I'm writing.", "Go ahead.", "I'm ready.", keys=("okay|ok|go ahead|ready|writing|sure|all right",)
+        ),
+    ]
     sentences = scene.usable(SENTENCES)
     dictated = scene.random.choice(len(sentences), int(scene.random.integers(1, 4)), replace=False)
     lines += [
@@ -140,5 +151,7 @@ def transcribe(scene: Scene) -> list[AnyLine]:
     return [
         *lines,
         scene.request("stop_transcribing"),
-        scene.reply("Okay, I stopped.", "Done.", "I've stopped writing."),
+        scene.reply(
+            "Okay, I stopped.", "Done.", "I've stopped writing.", keys=("okay|ok|stopped|stop|done|all right|sure",)
+        ),
     ]

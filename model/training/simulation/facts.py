@@ -53,6 +53,26 @@ DEFINITIONS: dict[str, str] = {
     "planet": "a planet is a large ball that travels around a star",
 }
 
+# What an explanation in other words has to mention, one of each line.
+DEFINITION_KEYS: dict[str, str] = {
+    "clock": "time|hour|hours",
+    "bridge": "river|road|cross|over",
+    "library": "books|book|read",
+    "doctor": "ill|sick|health|patients|medical",
+    "kitchen": "cooking|cook|food|meals",
+    "winter": "coldest|cold|season",
+    "triangle": "three",
+    "island": "water|sea",
+    "umbrella": "rain|dry",
+    "bakery": "bread",
+    "map": "places|place|where",
+    "river": "water",
+    "piano": "instrument|keys|music",
+    "breakfast": "morning|first meal",
+    "forest": "trees",
+    "planet": "star|sun",
+}
+
 OPPOSITES: dict[str, str] = {
     "hot": "cold",
     "big": "small",
@@ -68,6 +88,15 @@ OPPOSITES: dict[str, str] = {
     "hard": "soft",
     "early": "late",
     "wet": "dry",
+}
+
+# Words that mean the same as a word of the pairs.
+ALSO_OPPOSITE: dict[str, tuple[str, ...]] = {
+    "small": ("little",),
+    "young": ("new",),
+    "closed": ("shut",),
+    "light": ("bright",),
+    "sad": ("unhappy",),
 }
 
 PROPERTIES: tuple[tuple[str, str, bool], ...] = (

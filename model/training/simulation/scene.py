@@ -85,11 +85,13 @@ class Scene:
         """Those that may be spoken in this split."""
         return [text for text in texts if self.split is Split.EVAL or may_be_trained_on(text)]
 
-    def reply(self, *choices: str, draws: Picture | None = None, aloud: bool = True) -> AgentSpeaks:
-        """The agent says one of these."""
+    def reply(
+        self, *choices: str, draws: Picture | None = None, aloud: bool = True, keys: Sequence[str] = ()
+    ) -> AgentSpeaks:
+        """The agent says one of these. `keys` tell other right answers (`AgentSpeaks`)."""
         text = self.line([sentence_case(text) for text in choices])
         self.last_reply = text
-        return AgentSpeaks(text=text, draws=draws, aloud=aloud)
+        return AgentSpeaks(text=text, draws=draws, aloud=aloud, keys=tuple(keys))
 
     def picture(self, kinds: Sequence[PictureKind] = tuple(PictureKind)) -> Picture:
         """A picture of one of these kinds; emoji only where there are any."""

@@ -92,11 +92,16 @@ class Waits(Line, tag="waits", frozen=True, kw_only=True):
 
 
 class AgentSpeaks(Line, tag="agent_speaks", frozen=True, kw_only=True):
-    """The agent says and writes `text`, at once when it may. `draws` a picture when the text is written."""
+    """The agent says and writes `text`, at once when it may. `draws` a picture when the text is written.
+
+    `keys` are what an answer in other words must hold to be as good: each a phrase, or several parted by `|` of which
+    one is enough. An answer that is itself one word is written `=word`.
+    """
 
     text: str
     draws: Picture | None = None
     aloud: bool = True
+    keys: tuple[str, ...] = ()
 
 
 AnyLine: TypeAlias = UserSpeaks | UserTypes | UserShows | Sounds | Waits | AgentSpeaks
