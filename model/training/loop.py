@@ -109,6 +109,8 @@ class _Run:
         self._open(resume)
         first_step = self.state.step
         progress = Progress(self.out_dir, self.title, self.stage.unit, config.steps, first_step, speaks=rank() == 0)
+        if config.bf16 and self.place.device == CPU and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            progress.say("this processor does not compute in bfloat16: --loop.no-bf16 is many times as fast")
         try:
             with stopping_on_signals() as asked_to_stop:
                 stopped = False

@@ -166,3 +166,11 @@ def test_every_phase_updates_its_own_weights_only(tmp_path: Path) -> None:
     run(stage, replace(toy_config(2), micro_batches=1), tmp_path)
     assert stage.seen == [("make", True, False), ("judge", False, True)] * 2
     assert "make/loss" in read_lines(tmp_path / "metrics.jsonl")[0]
+
+
+@pytest.mark.parametrize(("supported", "bf16"), [(True, True), (False, True), (False, False)])
+def test_a_processor_without_bfloat16_is_told_what_is_faster(tmp_path, capsys, monkeypatch, supported, bf16):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    run(ToyStage(), replace(toy_config(1), bf16=bf16), tmp_path)
+    said = capsys.readouterr()
+    assert ("--loop.no-bf16" in said.out + said.err) == (bf16 and not supported)
