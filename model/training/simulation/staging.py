@@ -169,7 +169,7 @@ class _Director:
         for piece in line.pieces:
             if at_us > start_us:
                 at_us += line.thinks_us
-            spoken = self._spoken(piece, self._script.user_voice)
+            spoken = self._user_says(piece)
             self._out.spoken.append((num_samples_of(at_us), spoken.pcm))
             if line.transcribed:
                 self._write_down(spoken, at_us)
@@ -198,7 +198,8 @@ class _Director:
         first = max(self._ready_tick, self._free_tick)
         words = line.text.split()
         if line.aloud:
-            spoken = self._spoken(line.text, self._script.agent_voice)
+            # The agent says the same words the same way, which is less to learn than ten ways of saying them.
+            spoken = self._cast.say(line.text, self._script.agent_voice, seed_of("agent", line.text))
             written = [max(first, first + 1 + word.start_us // TICK_US - LEAD_TICKS) for word in spoken.words]
             num_frames = -(-len(spoken.pcm) // SAMPLES_PER_TICK)
             padded = np.pad(spoken.pcm, (0, num_frames * SAMPLES_PER_TICK - len(spoken.pcm)))
@@ -220,9 +221,10 @@ class _Director:
         self._now_us = max(self._now_us, (end_tick + 2) * TICK_US)
         self._ready_tick = self._free_tick
 
-    def _spoken(self, text: str, voice: str) -> Spoken:
+    def _user_says(self, text: str) -> Spoken:
         """The same words in the same voice sound a little different on every line."""
-        return self._cast.say(text, voice, seed_of("line", self._script.seed, self._script.index, self._number))
+        seed = seed_of("line", self._script.seed, self._script.index, self._number)
+        return self._cast.say(text, self._script.user_voice, seed)
 
     def _name(self) -> str:
         return f"utterance-{len(self._out.utterances)}"

@@ -191,3 +191,15 @@ def test_sessions_hold_overlaps_and_interruptions():
         overlaps += sum(a.start_us < u.end_us and u.start_us < a.end_us for a in agent for u in user)
     assert held >= 2
     assert overlaps >= 4
+
+
+def test_the_agent_says_the_same_words_the_same_way_and_users_do_not():
+    again = AgentSpeaks(text="It has many flowers.")
+    session = session_with(ASK, again, ASK, again)
+    frames = [output.pcm for output in session.outputs if output.pcm is not None]
+    half = len(frames) // 2
+    assert all(np.array_equal(first, second) for first, second in zip(frames[:half], frames[half:], strict=True))
+    asked = spans(session, Who.USER)
+    audio = np.concatenate([window.audio for window in session.windows if window.audio is not None])
+    first, second = (audio[span.start_us * 24 // 1000 :][:12_000] for span in asked)
+    assert not np.allclose(first, second, atol=1e-2)
