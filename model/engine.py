@@ -190,6 +190,7 @@ class ModelEngine:
                 self._end_answer(tick, Finish.HELD)
                 self._cache.clear(sequence.slot)
                 sequence.clear()
+                sequence.answer = None  # a standing one may have been in the middle of a picture
             case OpenTurn(respond):
                 self._end_answer(tick, Finish.HELD)
                 sequence.answer = self._new_answer(respond)

@@ -31,7 +31,7 @@ LEAST_PACKED = 65_536  # elements
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """1 and a line of text where it fails; nothing has been written then."""
+    """1 and a line of text where it fails. Nothing was written then, unless the disk failed."""
     options = parser().parse_args(arguments)
     try:
         print(assemble(options.checkpoint, find_parts(options.parts), options.note))

@@ -50,7 +50,7 @@ ABILITIES = tuple(field.name for field in fields(Abilities))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """1 and a line of text where it fails; nothing has been written then."""
+    """1 and a line of text where it fails. Nothing was written then, unless the disk failed."""
     options = parser().parse_args(arguments)
     try:
         print(store(options))

@@ -327,3 +327,20 @@ def test_pictures_inside_a_message_stay_in_their_place():
     vocab = tiny().vocab
     assert packed.blocks[0].ids[-1] == vocab.delimiter("image_start")
     assert packed.blocks[2].ids[0] == vocab.delimiter("image_end")
+
+
+def test_a_rewrite_in_the_middle_of_a_picture_lets_the_model_write_again(monkeypatch):
+    engine, vocab = build_engine(), tiny().vocab
+    favorite = vocab.delimiter("image_start")
+
+    def logits(hidden_ND):
+        return torch.nn.functional.one_hot(torch.tensor([favorite]), vocab.no_output + 1).float() * 100
+
+    monkeypatch.setattr(engine._network, "text_logits", logits)
+    engine.open("s", seed=1)
+    (drawing,) = run(engine, [TickWindow("s", 0, commands=(Pace(free=True), Rewrite(prefix=(user("draw"),))))])
+    assert drawing.ids[0] == favorite
+    assert (drawing.ids[1:] >= vocab.first_image).all()
+    favorite = ord("a")
+    (again,) = run(engine, [TickWindow("s", 1, commands=(Rewrite(prefix=(user("write"),)),))])
+    assert set(again.ids.tolist()) == {favorite}

@@ -71,9 +71,7 @@ def describe(picture: Picture) -> str:
         case PictureKind.EMOJI:
             return picture.name if picture.name.endswith("s") else with_article(picture.name)
         case PictureKind.THING:
-            return with_article(
-                f"{picture.color} {picture.name}" if picture.name in ("ball", "car", "cup") else picture.name
-            )
+            return with_article(f"{picture.color} {picture.name}" if picture.name in COLORED else picture.name)
 
 
 def in_front_of_camera(picture: Picture, side_px: int, random: Random, book: EmojiBook | None = None) -> Pixels:

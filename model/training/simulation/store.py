@@ -23,6 +23,7 @@ from realtime.recording.writer import RecordingWriter
 from streams.types import EngineInfo, TickOutput, TickWindow
 
 PLAN_FILE = "plan.json"
+VERSION = 2  # of the simulation: raise it where the same plan makes other sessions
 SIMULATION = EngineInfo(
     name="simulation",
     max_sessions=1,
@@ -41,6 +42,7 @@ SIMULATION = EngineInfo(
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the sessions of a set depend on besides their split and index."""
 
+    version: int = 1  # of the simulation; what was stored before there was one is of the first
     seed: int
     agent_voices: tuple[str, ...]
     user_voices: tuple[str, ...]

@@ -35,6 +35,7 @@ from model.training.simulation.store import SessionSet
 from model.training.stages.simulate import DIRECTORY
 
 SESSIONS_IN_MEMORY = 64
+SAMPLE_VERSION = 2  # of what a session is as a sample: raise it where that changes, so that kept ones are made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,15 @@ class RealtimeConfig:
 
     def build(self, setup: Setup) -> "RealtimeStage":
         """Raises ValueError or OSError saying what is wrong with weights or sessions."""
+        num_layers = setup.model.decoder.num_layers
+        if self.last_layers is not None and not 1 <= self.last_layers <= num_layers:
+            raise ValueError(f"of {num_layers} layers the last {self.last_layers} cannot learn")
         model = replace(setup.model, abilities=self.abilities)
         tokenizer = language_tokenizer(model, self.tokenizer)
         senses = senses_of(Network(model, with_decoder=False), self.parts)
         scribe = LiveScribe(senses, tokenizer, self.silence)
         tokens = tokenizer.encode("".join(map(chr, range(32, 1024))))
-        key = key_of(weights_key(senses), model.to_json(), tokens, self.silence)
+        key = key_of(SAMPLE_VERSION, weights_key(senses), model.to_json(), tokens, self.silence)
         samples = {
             split: TokenizedSessions([setup.data / name for name in self.sessions], split, scribe, f"tokens-{key}")
             for split in Split

@@ -19,7 +19,7 @@ from model.training.simulation.cast import Cast, check_voices, training_voices
 from model.training.simulation.emoji import EmojiBook
 from model.training.simulation.playwright import Playbill, write_script
 from model.training.simulation.session import simulate
-from model.training.simulation.store import Plan, check_plan, path_of, read_session, write_session
+from model.training.simulation.store import VERSION, Plan, check_plan, path_of, read_session, write_session
 from model.training.simulation.timeline import draw
 
 DIRECTORY = "sessions"  # below the data directory, unless named otherwise
@@ -65,6 +65,7 @@ class SimulateStage:
         )
         self._book = EmojiBook(config.emoji) if config.emoji is not None else None
         self._plan = Plan(
+            version=VERSION,
             seed=config.seed,
             agent_voices=config.agent_voices,
             user_voices=config.user_voices,

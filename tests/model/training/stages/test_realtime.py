@@ -113,6 +113,12 @@ def test_only_the_last_layers_learn_where_that_is_asked(data):
     assert "text_head.extra.weight" in learning
 
 
+@pytest.mark.parametrize("last_layers", [0, -1, 99])
+def test_layers_that_are_not_there_cannot_learn(data, last_layers):
+    with pytest.raises(ValueError, match="cannot learn"):
+        build(data, replace(CONFIG, last_layers=last_layers))
+
+
 def test_words_can_be_kept_as_they_are(data):
     network = build(data, replace(CONFIG, words_learn=False)).network
     assert not network.embedding.text.weight.requires_grad
