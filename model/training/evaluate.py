@@ -10,7 +10,7 @@ what was asked, what was said, and what was wrong with it).
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.util import find_spec
@@ -25,9 +25,10 @@ from model.config import ModelConfig
 from model.loading import load_engine
 from model.training.data.missing import MissingPackage
 from model.training.evaluation.bench import Bench
+from model.training.evaluation.drawing_reader import read_drawing_reader
 from model.training.evaluation.examining import Patience
 from model.training.evaluation.figures import table, write_figures
-from model.training.evaluation.people import read_requests
+from model.training.evaluation.people import check_requests
 from model.training.evaluation.series import Measurement
 from model.training.evaluation.suite import Measure, Plan, all_rows, kinds_table, measurements, transcripts
 from model.training.evaluation.voice import ReadSpeech
@@ -36,6 +37,7 @@ from model.training.simulation.emoji import EmojiBook
 from model.training.stages.simulate import drawing_ticks_of
 
 UNSPOKEN = {Measure.TYPED, Measure.COMPUTE, Measure.CHAT}  # what needs no voice
+DRAWING = {Measure.SPOKEN, Measure.TYPED, Measure.DRAWN, Measure.ENDURANCE}  # what may ask for drawings
 TEXT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "heldout.txt"
 
 
@@ -56,13 +58,22 @@ class Arguments:
     data: Path = Path("data")  # speech sets, for held-out recordings of people
     people: Path | None = None  # directory of recorded requests with requests.jsonl
     judge: Path | None = None  # Whisper base in faster-whisper's format
-    reader: Path | None = None  # the judge of drawings; trained and kept in OUT where it is not given
+    reader: Path | None = None  # file of the judge of drawings, trained where it is missing; in OUT by default
     spoken: Path | None = None  # directory where spoken lines are kept, to be used again; OUT/spoken by default
     reference: Path | None = None  # weights that typed chat is compared with: those that these were imported from
     text: Path = TEXT  # what perplexity is measured on
     backend: str = "auto"  # as in run_server.py
     threads: int = 2
     patience: Patience = field(default_factory=Patience)
+
+
+class Ending(StrEnum):
+    """How the measuring came to its end."""
+
+    UNFINISHED = "unfinished"  # still measuring, or killed at it
+    FINISHED = "finished"
+    STOPPED = "stopped"  # by Ctrl-C
+    FAILED = "failed"
 
 
 def main(arguments: Arguments) -> int:
@@ -73,9 +84,14 @@ def main(arguments: Arguments) -> int:
     except (OSError, ValueError, MissingPackage) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    ending = run(measured)
+    ending = run(measured, lambda so_far: write(arguments, bench, measured, so_far))
+    print(table(all_rows(measured)))
+    return 1 if ending is Ending.FAILED else 0
+
+
+def write(arguments: Arguments, bench: Bench, measured: Sequence[Measurement], ending: Ending) -> None:
+    """Everything that was measured so far, in the place of what was written before."""
     rows = all_rows(measured)
-    page = table(rows)
     about = {
         "weights": str(arguments.weights),
         "weights_hash": bench.info.weights_hash,
@@ -83,33 +99,27 @@ def main(arguments: Arguments) -> int:
         "ending": ending,
     }
     write_figures(arguments.out / "figures.json", about, rows)
-    details = kinds_table(measured)
-    (arguments.out / "evaluation.md").write_text(page + ("\n" + details if details else ""), encoding="utf-8")
+    page = "\n".join(part for part in (table(rows), kinds_table(measured)) if part)
+    (arguments.out / "evaluation.md").write_text(page, encoding="utf-8")
     (arguments.out / "exams.jsonl").write_bytes(b"".join(line + b"\n" for line in transcripts(measured)))
-    print(page)
-    return 1 if ending is Ending.FAILED else 0
 
 
-class Ending(StrEnum):
-    """How the measuring came to its end."""
-
-    FINISHED = "finished"
-    STOPPED = "stopped"  # by Ctrl-C
-    FAILED = "failed"
-
-
-def run(measured: Sequence[Measurement]) -> Ending:
-    """One after another. What was measured before an end that comes too early stays."""
+def run(measured: Sequence[Measurement], keep: Callable[[Ending], None]) -> Ending:
+    """One after another; `keep` is called after each and at the end, whatever brings it about."""
+    ending = Ending.FAILED
     try:
         for measurement in measured:
             measurement.run()
+            keep(Ending.UNFINISHED)
+        ending = Ending.FINISHED
     except KeyboardInterrupt:
         print("\nstopped: what was measured so far", file=sys.stderr)
-        return Ending.STOPPED
+        ending = Ending.STOPPED
     except (OSError, ValueError, MissingPackage) as error:
         print(f"evaluate: {error}; what was measured so far", file=sys.stderr)
-        return Ending.FAILED
-    return Ending.FINISHED
+    finally:
+        keep(ending)
+    return ending
 
 
 def prepare(arguments: Arguments) -> tuple[Bench, Plan, tuple[Measure, ...]]:
@@ -146,7 +156,10 @@ def check_files(arguments: Arguments, wanted: Sequence[Measure]) -> None:
     if Measure.CHAT in wanted and not arguments.text.is_file():
         raise FileNotFoundError(f"no text at {arguments.text}: name one with --text")
     if arguments.people is not None:
-        read_requests(arguments.people)
+        check_requests(arguments.people)
+    reader = reader_of(arguments)
+    if reader.is_file() and (arguments.reader is not None or set(wanted) & DRAWING):
+        read_drawing_reader(reader)
     if arguments.reference is not None and not (arguments.reference / "config.json").is_file():
         raise FileNotFoundError(f"no weights at {arguments.reference}")
     if arguments.judge is not None:
@@ -162,11 +175,15 @@ def bench_of(arguments: Arguments, weights: Path) -> Bench:
     return Bench(
         engine,
         KeptCast(arguments.assets, arguments.spoken or arguments.out / "spoken"),
-        arguments.reader or arguments.out / "drawing_reader.pt",
+        reader_of(arguments),
         arguments.voices,
         EmojiBook(arguments.emoji) if arguments.emoji is not None else None,
         with_drawing(arguments.patience, drawing_ticks),
     )
+
+
+def reader_of(arguments: Arguments) -> Path:
+    return arguments.reader or arguments.out / "drawing_reader.safetensors"
 
 
 def with_drawing(patience: Patience, drawing_ticks: int) -> Patience:

@@ -1,7 +1,8 @@
 """Typed chat as it was before a model learned to talk live: perplexity on a fixed text, and a fixed set of questions.
 
 Perplexity goes through the embedding that serves, so position, time and source take part as they do in a session, and
-in shorter windows than those of `scripts/perplexity.py`: compare figures of this command with each other only.
+in shorter windows than those of `scripts/perplexity.py`: compare figures of this command with each other only. Whatever
+backend serves, the weights are dequantized for it.
 """
 
 import math
@@ -84,7 +85,7 @@ class Perplexity:
 
     def rows(self) -> list[Row]:
         title = "typed chat: perplexity on the fixed text"
-        rows = [_perplexity_row(f"{title}, as served", self.losses.get(self.weights, []))]
+        rows = [_perplexity_row(f"{title}, weights dequantized", self.losses.get(self.weights, []))]
         if self.reference is None:
             return rows
         against, ours, theirs = self._against(), self.losses.get(self.weights), self.losses.get(self.reference)
@@ -124,11 +125,11 @@ class Questions:
         asked = QUESTIONS[: self.count]
         for question, keys in tqdm(asked[len(self.answers) :], self.title, unit="question"):
             said = ask_typed(self.bench, question)
-            self.answers.append((question, said, mark_words(keys, said, (question,))))
+            self.answers.append((question, said, mark_words(keys, said, (question,), question)))
         if self.reference is not None and len(self.reference_marks) < len(asked):
             bench = self.reference()
             for question, keys in tqdm(asked[len(self.reference_marks) :], "the same, reference", unit="question"):
-                self.reference_marks.append(mark_words(keys, ask_typed(bench, question), (question,)))
+                self.reference_marks.append(mark_words(keys, ask_typed(bench, question), (question,), question))
 
     def rows(self) -> list[Row]:
         rows = [share(self.title, Bar(at_least=True), [mark.right for _, _, mark in self.answers], "questions")]

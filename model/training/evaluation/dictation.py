@@ -7,16 +7,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model.training.data.clip import SpeechClip, Split
-from model.training.data.held_out import text_split
 from model.training.data.seeding import random_for
 from model.training.data.speech_set import SpeechSet
-from model.training.data.text.sentence import Kind
-from model.training.data.text.templates import make
 from model.training.evaluation.bench import Bench
 from model.training.evaluation.examining import listen, perform, until_answered
 from model.training.evaluation.exams import Exam
-from model.training.evaluation.figures import Bar, Row, Unit, cannot, rate
+from model.training.evaluation.figures import Bar, Row, Unit, cannot, missing, rate
 from model.training.evaluation.live import LiveUser, LostSession
+from model.training.evaluation.sentences import held_out_sentences
 from model.training.held_out_speech import PEOPLE
 from model.training.simulation import exchanges_tasks as tasks
 from model.training.simulation.scene import Scene
@@ -25,21 +23,6 @@ from streams.types import Samples
 
 SENTENCES = 4  # of a session
 PAUSE_US = 900_000  # between them
-_DRAWS = 50_000  # of which one in fifty is held out
-_PLAIN = (Kind.COMMAND, Kind.NAME)  # made-up sentences without spelled-out letters and long numbers
-
-
-def held_out_sentences(count: int) -> list[str]:
-    """Made-up sentences of three to ten words whose texts are held out of everything that was trained on."""
-    found: dict[str, None] = {}
-    for number in range(_DRAWS):
-        random = random_for("dictated", number)
-        text = make(_PLAIN[int(random.integers(len(_PLAIN)))], random)
-        if text_split(text) is Split.EVAL and 3 <= len(text.split()) <= 10:
-            found[text] = None
-        if len(found) == count:
-            break
-    return list(found)
 
 
 def start_dictation(number: int) -> Exam:
@@ -96,7 +79,7 @@ class Dictation:
 
     def rows(self) -> list[Row]:
         if not self.bench.info.hears:
-            return [cannot(self.title, self.judged, Unit.SHARE, "no 'hears'")]
+            return [cannot(self.title, self.judged, Unit.SHARE, missing(self.bench.info, "hears"))]
         return [
             rate(self.title, self.judged, Unit.SHARE, self.errors, "sentences", "" if self.errors else self.missing)
         ]

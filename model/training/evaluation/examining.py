@@ -16,6 +16,7 @@ from model.training.simulation.pictures import describe
 from model.training.simulation.script import (
     AgentSpeaks,
     AnyLine,
+    Picture,
     Sounds,
     UserShows,
     UserSpeaks,
@@ -41,7 +42,9 @@ class Turn:
     """One thing that the agent is to do, and what it did. `expected` None: to be silent.
 
     `dictated` is what it was to write down, "" where it was not. `spoken` is where the user spoke. `mentioned` is what
-    was said and shown before, this turn's request included. `marked` is False for what only prepares an exam.
+    may come up again: what was said before, this turn's request included. `shown` is what the camera saw so far; once
+    there is something, only the user's own words are mentioned, unless a change is asked about. `marked` is False for
+    what only prepares an exam.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Turn:
     expected: AgentSpeaks | None
     moments: tuple[Moment, ...]
     mentioned: tuple[str, ...] = ()
+    shown: tuple[Picture, ...] = ()
     dictated: str = ""
     spoken: tuple[Spoken, ...] = ()
     marked: bool = True
@@ -133,7 +137,9 @@ class _Actor:
         self._user = user
         self._speaker = speaker
         self._patience = patience
-        self._mentioned: list[str] = []
+        self._requests: list[str] = []
+        self._mentioned: list[str] = []  # also by the agent, as it should have, and by what was shown
+        self._shown: list[Picture] = []
         self._number = 0
         self._begin()
 
@@ -161,21 +167,20 @@ class _Actor:
         user = self._user
         match line:
             case UserSpeaks():
-                self._asked = line
-                self._mentioned.append(line.text)
+                self._ask(line)
                 seed = seed_of("line", self._exam.name, self._number)
                 self._spoken += speak(user, self._speaker, line.pieces, line, seed)
                 assert user.microphone is not None
                 self._moments += listen(user, self._spoken[-1].last_tick + 1 - user.microphone.tick)
             case UserTypes():
-                self._asked = line
-                self._mentioned.append(line.text)
+                self._ask(line)
                 self._wait(line.pause_us)
                 user.type(line.text)
             case UserShows():
                 self._wait(line.pause_us)
                 if line.picture is not None:
                     self._mentioned.append(describe(line.picture))
+                    self._shown.append(line.picture)
                 user.show(line.picture)
             case Waits():
                 self._wait(line.pause_us + line.duration_us)
@@ -184,17 +189,24 @@ class _Actor:
                 user.microphone.sound(line)
                 self._wait(line.pause_us + line.duration_us)
 
+    def _ask(self, line: UserSpeaks | UserTypes) -> None:
+        self._asked = line
+        self._requests.append(line.text)
+        self._mentioned.append(line.text)
+
     def _wait(self, duration_us: int) -> None:
         self._moments += listen(self._user, -(-duration_us // TICK_US))
 
     def _turn(self, expected: AgentSpeaks | None, marked: bool, dictated: str = "") -> Turn:
         asked = self._asked
+        kind = asked.kind if asked is not None else ""
         turn = Turn(
-            asked.kind if asked is not None else "",
+            kind,
             asked.text if asked is not None else "",
             expected,
             tuple(self._moments),
-            tuple(self._mentioned),
+            tuple(self._mentioned if kind == "see_changed" or not self._shown else self._requests),
+            tuple(self._shown),
             dictated,
             tuple(self._spoken),
             marked,

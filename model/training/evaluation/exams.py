@@ -11,15 +11,19 @@ import msgspec
 
 from model.training.data.clip import Split
 from model.training.data.seeding import random_for
+from model.training.evaluation.sentences import held_out_sentences
 from model.training.simulation import exchanges_senses as senses
 from model.training.simulation import exchanges_talk as talk
 from model.training.simulation import exchanges_tasks as tasks
+from model.training.simulation.facts import SENTENCES
+from model.training.simulation.phrasings import spoken_words
 from model.training.simulation.playwright import EXCHANGES, Exchange
 from model.training.simulation.scene import NotNow, Scene
 from model.training.simulation.script import AgentSpeaks, AnyLine, PictureKind, UserSpeaks, UserTypes, Waits
 from streams.types import EngineInfo
 
 _TRIES = 100
+NUM_SENTENCES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class Exam:
     def lacks(self, info: EngineInfo) -> tuple[str, ...]:
         """What of `needs` the weights do not claim."""
         return tuple(ability for ability in self.needs if not getattr(info, ability))
+
+
+class _ExamScene(Scene):
+    """Sentences to repeat and to write down are others than those of training."""
+
+    __slots__ = ()
+
+    def usable(self, texts: Sequence[str]) -> list[str]:
+        return list(held_out_sentences(NUM_SENTENCES) if texts is SENTENCES else texts)
 
 
 def _any_sum(scene: Scene) -> list[AnyLine]:
@@ -80,6 +93,7 @@ KINDS: dict[str, Exchange] = {
     **{exchange.__name__: exchange for exchange in (*EXCHANGES, talk.farewell)},
     senses.put_away.__name__: _seen_and_put_away,
 }
+SUMS = ("add", "subtract", "multiply", "plus_more")
 NOT_TYPED = ("hear_me", "transcribe")  # what is asked about, or done, is sound
 
 SEEN_KINDS = (PictureKind.COLOR, PictureKind.SHAPE, PictureKind.COUNT, PictureKind.DIGIT, PictureKind.EMOJI)
@@ -126,13 +140,22 @@ def _written(
 ) -> Exam:
     random = random_for("exam", kind, number)
     for _ in range(_TRIES):
-        scene = Scene(Split.EVAL, random, sees=sees, emoji=emoji)
+        scene = _ExamScene(Split.EVAL, random, sees=sees, emoji=emoji)
         try:
             setup = tuple(before(scene)) if before is not None else ()
-            return Exam(kind, number, setup, tuple(exchange(scene)), needs)
+            lines = tuple(exchange(scene))
         except NotNow:
             continue
+        if kind not in SUMS or not _tells_result(lines):
+            return Exam(kind, number, setup, lines, needs)
     raise AssertionError(f"no exam {kind!r} in {_TRIES} tries")
+
+
+def _tells_result(lines: Sequence[AnyLine]) -> bool:
+    """Whether the request of a sum has its result in it: seven times one."""
+    asked = {word for line in lines if isinstance(line, UserSpeaks) for word in spoken_words(line.text).split()}
+    keys = {word for line in lines if isinstance(line, AgentSpeaks) for key in line.keys for word in key.split()}
+    return keys <= asked
 
 
 def aloud(exam: Exam) -> Exam:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from model.training.evaluation.intervals import bootstrap, none_seen, ratio_of, wilson
+from streams.types import EngineInfo
 
 
 class Unit(StrEnum):
@@ -86,6 +87,16 @@ class Row:
 CANNOT = "cannot"
 
 
+def missing(info: EngineInfo, *needed: str) -> str:
+    """Which of these abilities the weights do not claim, in words; "" where there is none."""
+    return lacking([ability for ability in needed if not getattr(info, ability)])
+
+
+def lacking(abilities: Sequence[str]) -> str:
+    """The same of abilities that are known to be missing."""
+    return ", ".join(f"no {ability!r}" for ability in abilities)
+
+
 def cannot(name: str, judged: Bar, unit: Unit, lacks: str) -> Row:
     """The weights do not claim an ability that is needed: counts as missed."""
     return Row(name, judged, unit, remark=f"{CANNOT}: {lacks}")
@@ -106,9 +117,10 @@ def rate(
     if not parts or sum(part[1] for part in parts) <= 0:
         return Row(name, judged, unit, remark=remark)
     figure, count = ratio_of(parts), len(parts)
-    if not any(part[0] for part in parts):
+    if unit is Unit.PER_MINUTE and not any(part[0] for part in parts):  # events of no number, unlike words and ticks
         return Row(name, judged, unit, figure, 0.0, none_seen(sum(part[1] for part in parts)), count, counted, remark)
-    low, high = bootstrap(parts) if count > 1 else (None, None)
+    varies = len({part[0] / part[1] for part in parts if part[1] > 0}) > 1  # or else nothing tells how far off it is
+    low, high = bootstrap(parts) if varies else (None, None)
     return Row(name, judged, unit, figure, low, high, count, counted, remark)
 
 

@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -96,6 +97,7 @@ class LiveUser:
         self.microphone = microphone
         self._clock_ns = clock_ns
         self.tick_ns: list[int] = []
+        self.lost = ""  # why the session is over, if it is
         self._now_us = 0
         self._tick = 0
         self._open: set[str] = set()  # responses that have begun and not ended
@@ -150,7 +152,9 @@ class LiveUser:
             self._send(type="response.cancel", response_id=response)
 
     def tick(self) -> Moment:
-        """A quarter of a second. Raises `LostSession`."""
+        """A quarter of a second. Raises `LostSession`, and does nothing else once the session is `lost`."""
+        if self.lost:
+            raise LostSession(self.lost)
         user_speaks = False
         if self.microphone is not None:
             user_speaks = self.microphone.speaks_at_end_of(self.microphone.tick)
@@ -179,14 +183,19 @@ class LiveUser:
         started_ns = self._clock_ns() if self._clock_ns is not None else 0
         (tick_input,) = self._engine.encode([window])
         if isinstance(tick_input, TickFailure):
-            raise LostSession(tick_input.reason)
+            self._fail(tick_input)
         self._session.note_input(tick_input)
         for output in self._engine.step([tick_input]):
             if isinstance(output, TickFailure):
-                raise LostSession(output.reason)
+                self._fail(output)
             self._session.deliver(output)
         if self._clock_ns is not None:
             self.tick_ns.append(self._clock_ns() - started_ns)
+
+    def _fail(self, failure: TickFailure) -> NoReturn:
+        self._session.fail(failure)
+        self.lost = failure.reason or "the engine failed"
+        raise LostSession(self.lost)
 
     def _read(self, user_speaks: bool) -> Moment:
         """Everything that the session has for its client."""
@@ -207,7 +216,8 @@ class LiveUser:
             elif kind == "error":
                 raise LostSession(event["error"]["message"])
         if self._session.closing is not None:
-            raise LostSession(self._session.closing.message)
+            self.lost = self._session.closing.message or "the session closed"
+            raise LostSession(self.lost)
         pcm = pcm16_to_float(np.frombuffer(sound, np.int16)) if sound else None
         assert pcm is None or len(pcm) <= 2 * SAMPLES_PER_TICK, "a frame a tick"
         return Moment(self._tick, user_speaks, text, pcm, image)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from model.training.data.level import levelled
 from model.training.evaluation.bench import Bench
 from model.training.evaluation.examining import listen, until_answered
-from model.training.evaluation.figures import Bar, Row, Unit, cannot, share
+from model.training.evaluation.figures import Bar, Row, Unit, cannot, missing, share
 from model.training.evaluation.live import LostSession
 from model.training.evaluation.marking import Mark, mark_words
 from streams.types import SAMPLE_RATE_HZ, TICK_US, Samples
@@ -40,9 +40,20 @@ def read_requests(directory: Path) -> list[RecordedRequest]:
         raise ValueError(f"{directory / MANIFEST}: {error}") from error
 
 
+def check_requests(directory: Path) -> None:
+    """Raise what reading the manifest and any of its sounds would raise."""
+    for request in read_requests(directory):
+        read_sound(directory / request.sound)
+
+
 def read_sound(path: Path) -> Samples:
-    """Any sound file as mono samples at 24 kHz, at the level of clips."""
-    pcm_TC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    """Any sound file as mono samples at 24 kHz, at the level of clips. Raises ValueError for one that is broken."""
+    try:
+        pcm_TC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not len(pcm_TC):
+        raise ValueError(f"{path} is empty")
     return levelled(soxr.resample(pcm_TC.mean(axis=1), rate_hz, SAMPLE_RATE_HZ, "VHQ"))
 
 
@@ -71,12 +82,12 @@ class PeopleRequests:
                 moments += until_answered(user, self.bench.patience)
         except LostSession as lost:
             return Mark(False, str(lost))
-        return mark_words(request.keys, "".join(moment.text for moment in moments), (request.text,))
+        return mark_words(request.keys, "".join(moment.text for moment in moments), (request.text,), request.text)
 
     def rows(self) -> list[Row]:
         judged = Bar(True)
         if not self.bench.info.hears:
-            return [cannot(self.title, judged, Unit.SHARE, "no 'hears'")]
+            return [cannot(self.title, judged, Unit.SHARE, missing(self.bench.info, "hears"))]
         return [share(self.title, judged, [mark.right for mark in self.marks], "requests", self._remark())]
 
     def _remark(self) -> str:

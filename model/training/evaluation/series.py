@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from model.training.evaluation.bench import Bench
 from model.training.evaluation.conduct import is_prompt, talks_over
-from model.training.evaluation.drawing_reader import ORIGINALS, right_on_originals
+from model.training.evaluation.drawing_reader import right_as_others, right_on_originals, taken_for_drawings
 from model.training.evaluation.examining import Performance, Turn
 from model.training.evaluation.exams import (
     DRAWN_KINDS,
@@ -23,7 +23,7 @@ from model.training.evaluation.exams import (
     typed,
     write_exam,
 )
-from model.training.evaluation.figures import AT_LEAST_85, CANNOT, Bar, Row, Unit, cannot, rate, share
+from model.training.evaluation.figures import AT_LEAST_85, CANNOT, Bar, Row, Unit, cannot, lacking, missing, rate, share
 from model.training.evaluation.marking import Mark, mark_performance
 from model.training.simulation.script import PictureKind
 
@@ -62,32 +62,29 @@ class Series:
         waiting = list(enumerate(self.exams))[len(self.results) :]
         if not waiting:
             return
+        num_kinds = len({exam.kind for exam in self.exams})  # in turn: every round of them by other voices
         for number, exam in tqdm(waiting, self.title, unit="exam"):
             lacks = exam.lacks(self.bench.info)
             if lacks:
                 self.results.append(Marked(exam, Mark(False, f"{CANNOT}: {' '.join(lacks)}")))
                 continue
-            performance = self.bench.examine(exam, self.spoken, number + number // len(KINDS))
+            performance = self.bench.examine(exam, self.spoken, number + number // num_kinds)
             self.results.append(Marked(exam, mark_performance(performance, self.bench.read_picture), performance))
 
     def rows(self) -> list[Row]:
-        lacking = sorted({ability for exam in self.exams for ability in exam.lacks(self.bench.info)})
-        if lacking and all(exam.lacks(self.bench.info) for exam in self.exams):
-            return [cannot(self.title, self.judged, Unit.SHARE, _lack(lacking))]
+        lacks = sorted({ability for exam in self.exams for ability in exam.lacks(self.bench.info)})
+        if lacks and all(exam.lacks(self.bench.info) for exam in self.exams):
+            return [cannot(self.title, self.judged, Unit.SHARE, lacking(lacks))]
         remark = self.remark
         held = [result for result in self.results if result.performance is not None]
-        if lacking and held:
+        if lacks and held:
             right = sum(result.mark.right for result in held)
-            remark = f"{right} of the {len(held)} that do not need what it lacks: {_lack(lacking)}"
+            remark = f"{right} of the {len(held)} that do not need what it lacks: {lacking(lacks)}"
         return [share(self.title, self.judged, [result.mark.right for result in self.results], remark=remark)]
 
     @property
     def turns(self) -> list[Turn]:
         return [turn for result in self.results if result.performance is not None for turn in result.performance.turns]
-
-
-def _lack(abilities: Sequence[str]) -> str:
-    return ", ".join(f"no '{ability}'" for ability in abilities)
 
 
 def spoken_series(bench: Bench, count: int) -> Series:
@@ -112,7 +109,7 @@ def seen_series(bench: Bench, count: int, spoken: bool) -> Series:
     kinds = [kind for kind in SEEN_KINDS if kind is not PictureKind.EMOJI or bench.emoji]
     exams = [seen_exam(kinds[place % len(kinds)], place // len(kinds), bench.emoji) for place in range(count)]
     title, remark = "seen right: colour, shape, count, digit, emoji", "" if bench.emoji else "without emoji"
-    return _asked(bench, title, exams, spoken, Bar(True, 0.85, 0.95), remark)
+    return _asked(bench, title, exams, spoken, AT_LEAST_85, remark)
 
 
 def drawn_series(bench: Bench, count: int, spoken: bool) -> Series:
@@ -128,28 +125,25 @@ def _asked(bench: Bench, title: str, exams: Sequence[Exam], spoken: bool, judged
 
 @dataclass
 class JudgeOfDrawings:
-    """How good the judge itself is, on originals. Measured only where something was drawn."""
+    """How far the judge itself can be trusted. Measured only where something was drawn."""
 
     bench: Bench
     series: Sequence[Series]
-    right: float | None = None
+    accepted: dict[str, list[bool]] = field(default_factory=dict)
 
     def run(self) -> None:
-        if self.right is None and any(turn.image is not None for series in self.series for turn in series.turns):
-            self.right = right_on_originals(self.bench.drawing_reader)
+        if any(turn.image is not None for series in self.series for turn in series.turns) and not self.accepted:
+            reader = self.bench.drawing_reader
+            self.accepted = {
+                "originals": right_on_originals(reader),
+                "originals as other pictures": right_as_others(reader),
+                "noise, halves and mixtures as anything": taken_for_drawings(reader),
+            }
 
     def rows(self) -> list[Row]:
-        if self.right is None:
-            return []
         return [
-            Row(
-                "the judge of drawings, on originals",
-                Bar(True),
-                Unit.SHARE,
-                self.right,
-                count=ORIGINALS,
-                counted="pictures",
-            )
+            share(f"the judge of drawings accepts {what}", Bar(at_least=what == "originals"), accepted, "pictures")
+            for what, accepted in self.accepted.items()
         ]
 
 
@@ -165,17 +159,22 @@ class Conduct:
 
     def rows(self) -> list[Row]:
         info = self.series.bench.info
-        over, prompt = "ticks of agent speech while the user speaks", "answer begins within two ticks"
+        over = "ticks of agent speech while the user speaks"
+        prompt = "answer begins within two ticks, as made (heard a tick later)"
         talking, beginning = Bar(False, 0.03, 0.01), AT_LEAST_85
         if not info.hears:
-            lacks = _lack(["hears"])
+            lacks = missing(info, "hears")
             return [cannot(over, talking, Unit.SHARE, lacks), cannot(prompt, beginning, Unit.SHARE, lacks)]
         turns = [turn for turn in self.series.turns if turn.spoken]
         talked = [counted for turn in turns if (counted := talks_over(turn))[1]]
         answers = [is_prompt(turn, info.speaks) for turn in turns if turn.expected is not None]
         rows = [share(prompt, beginning, answers, "turns")]
         if not info.speaks:
-            return [cannot(over, talking, Unit.SHARE, _lack(["speaks"])), *rows]
+            return [cannot(over, talking, Unit.SHARE, missing(info, "speaks")), *rows]
+        sounded = [bool(turn.sounds) for turn in turns if turn.expected is not None]
+        if 2 * sum(sounded) <= len(sounded):  # who makes no sound talks over nobody
+            remark = f"sounded in {sum(sounded)} of {len(sounded)} answers"
+            return [Row(over, talking, Unit.SHARE, remark=remark if sounded else ""), *rows]
         return [rate(over, talking, Unit.SHARE, talked, "turns"), *rows]
 
 

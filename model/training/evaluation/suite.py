@@ -14,6 +14,7 @@ from model.training.evaluation.dictation import Dictation, people_dictation, syn
 from model.training.evaluation.endurance import Endurance
 from model.training.evaluation.exams import KINDS
 from model.training.evaluation.figures import Row
+from model.training.evaluation.floor import Floor
 from model.training.evaluation.people import PeopleRequests
 from model.training.evaluation.restraint import FalseStarts, Interruptions
 from model.training.evaluation.series import (
@@ -96,8 +97,8 @@ def measurements(bench: Bench, plan: Plan, wanted: Sequence[Measure]) -> list[Me
     drawing = [series for series, measure in ((spoken, Measure.SPOKEN), (typed, Measure.TYPED)) if measure in wanted]
     drawing += drawn if Measure.DRAWN in wanted else []
     makers: dict[Measure, Callable[[], list[Measurement]]] = {
-        Measure.SPOKEN: lambda: [spoken],
-        Measure.TYPED: lambda: [typed],
+        Measure.SPOKEN: lambda: [spoken, Floor(spoken)],
+        Measure.TYPED: lambda: [typed, Floor(typed)],
         Measure.PEOPLE: lambda: [
             PeopleRequests(bench, plan.people, number(Measure.PEOPLE)),
             people_dictation(bench, plan.data, number(Measure.PEOPLE)),

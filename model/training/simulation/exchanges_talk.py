@@ -50,7 +50,7 @@ def how_are_you(scene: Scene) -> list[AnyLine]:
         scene.request("how_are_you"),
         scene.reply(
             "I'm fine, thanks. And you?", "Very well, thank you.", "All good here. How are you?",
-            keys=("fine|well|good|great|all right|doing okay",),
+            keys=("fine|very well|i'm well|i am well|doing well|good|great|all right|doing okay",),
         ),
     ]  # fmt: skip
 
@@ -74,7 +74,7 @@ def small_talk(scene: Scene) -> list[AnyLine]:
         scene.reply(
             "I see. Tell me more about it.", "That sounds interesting.", "Oh, really?", "I like hearing that.",
             "Thanks for telling me. What comes next?", "I understand.",
-            keys=("i see|tell me|interesting|really|like|hear|hearing|thanks|understand|sounds|lovely|nice|enjoy",),
+            keys=("i see|tell me|interesting|really|like hearing|glad to hear|thanks|understand|sounds|lovely|nice",),
         ),
     ]  # fmt: skip
 
@@ -96,7 +96,7 @@ def abilities(scene: Scene) -> list[AnyLine]:
             "I can listen, look, talk, write and draw, all at once.",
             "I can chat with you, tell what you show me, draw small pictures and write down what you say.",
             "Small things: sums, spelling, counting, pictures. I'm a small model, so don't expect too much.",
-            keys=("listen|look|talk|write|draw|chat|sums|spelling|counting|pictures|answer|questions",),
+            keys=("listen|talk|write|draw|chat|sums|spelling|counting|pictures|answer|questions",),
         ),
     ]
 
@@ -151,7 +151,8 @@ def yes_no_fact(scene: Scene) -> list[AnyLine]:
         if is_so
         else [f"No, {thing} is not {quality}.", "No, it isn't.", f"No, I don't think {thing} is {quality}."]
     )
-    keys = (f"yes|right|true|correct|{thing} is {quality}",) if is_so else ("no|not|isn't",)
+    agreed = f"yes|that's right|you're right|you are right|that is right|true|correct|={thing} is {quality}"
+    keys = (agreed,) if is_so else ("no|isn't|is not|not true|wrong|false",)
     return [scene.request("yes_no_fact", thing=thing, property=quality), scene.reply(*replies, keys=keys)]
 
 
@@ -222,7 +223,7 @@ def recall_favorite(scene: Scene) -> list[AnyLine]:
 
 
 def joke(scene: Scene) -> list[AnyLine]:
-    keys = ("why did|why is|what do you call|what has|what did|knock knock",)
+    keys = ("why did|why is|what do you call|what has|what did",)
     return [scene.request("joke"), scene.reply(*JOKES, keys=keys)]
 
 

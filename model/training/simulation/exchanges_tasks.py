@@ -124,7 +124,10 @@ def first_letter(scene: Scene) -> list[AnyLine]:
         scene.request("first_letter", word=word),
         scene.reply(
             f"{word} starts with {letter}.", f"With {letter}.", f"The letter {letter}.",
-            keys=(f"with {letter}|letter {letter}|is {letter}|={letter}",),
+            keys=(
+                f"starts with {letter}|begins with {letter}|opens with {letter}|letter {letter}|letter is {letter}"
+                f"|=with {letter}|={letter}|=it's {letter}|=that's {letter}|=it is {letter}|=that is {letter}",
+            ),
         ),
     ]  # fmt: skip
 

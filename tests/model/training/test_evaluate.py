@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from model.checkpoint import Description, save_checkpoint
 from model.network import Network
@@ -14,7 +13,7 @@ from model.training.evaluate import Arguments, main
 from model.training.evaluation import restraint
 from model.training.evaluation.bench import Bench
 from model.training.evaluation.chat import Questions, text_losses
-from model.training.evaluation.drawing_reader import DrawingReader
+from model.training.evaluation.drawing_reader import DrawingReader, save_drawing_reader
 from model.training.evaluation.examining import Patience
 from model.training.evaluation.suite import Measure
 from tests.model.tiny_weights import save_tiny_weights
@@ -43,8 +42,8 @@ def text_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(tmp_path: Path) -> Arguments:
     text = tmp_path / "text.txt"
     text.write_text("The quick fox sleeps. " * 8)
-    reader = tmp_path / "reader.pt"
-    torch.save(DrawingReader().state_dict(), reader)
+    reader = tmp_path / "reader.safetensors"
+    save_drawing_reader(DrawingReader(), reader)
     return Arguments(
         out=tmp_path / "out",
         count=1,
@@ -75,6 +74,10 @@ def test_everything_is_measured_of_weights_that_claim_everything(arguments, able
         "recorded request by people, right answer",
         "transcription WER, people",
         "speech against its own text, WER by the judge",
+        "ticks of agent speech while the user speaks",  # where it makes no sound
+        "stops within two ticks of an interruption",
+        "false starts per minute of noise or echo",
+        "loss of right answers from start to end of 0.2 minutes",  # nor is right at the start
         "typed chat: fixed questions right / reference",  # of which nothing was right
     }
     assert rows["typed chat: perplexity on the fixed text / reference"]["figure"] == 1.0
@@ -92,7 +95,7 @@ def test_text_weights_are_asked_by_typing_and_cannot_do_the_rest(arguments, text
     assert main(arguments) == 0
     rows = rows_of(arguments)
     assert rows["typed request, right action or answer"]["count"] == 1
-    assert rows["typed chat: perplexity on the fixed text, as served"]["figure"] > 1
+    assert rows["typed chat: perplexity on the fixed text, weights dequantized"]["figure"] > 1
     missed = [row for name, row in rows.items() if name.startswith(("seen", "drawn", "spoken"))]
     assert len(missed) == 5
     assert all("cannot" in row["remark"] and row["verdict"] == "missed" for row in missed)
@@ -101,7 +104,9 @@ def test_text_weights_are_asked_by_typing_and_cannot_do_the_rest(arguments, text
 def test_only_what_is_asked_for_is_measured(arguments, text_weights):
     arguments = replace(arguments, weights=text_weights, only=(Measure.TYPED,))
     assert main(arguments) == 0
-    assert list(rows_of(arguments)) == ["typed request, right action or answer"]
+    assert [name for name in rows_of(arguments) if not name.startswith("floor")] == [
+        "typed request, right action or answer"
+    ]
 
 
 def test_who_stops_early_keeps_what_was_measured(arguments, text_weights, monkeypatch, capsys):
@@ -127,6 +132,40 @@ def test_an_error_in_the_middle_costs_nothing_that_was_measured(arguments, text_
     assert main(arguments) == 1
     assert rows_of(arguments)["typed request, right action or answer"]["figure"] is not None
     assert "the disk is full" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_costs_nothing_that_was_measured_either(arguments, text_weights, monkeypatch):
+    def failing(self: Questions) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Questions, "run", failing)
+    arguments = replace(arguments, weights=text_weights, only=(Measure.TYPED, Measure.CHAT))
+    with pytest.raises(ZeroDivisionError):
+        main(arguments)
+    assert rows_of(arguments)["typed request, right action or answer"]["figure"] is not None
+    assert json.loads((arguments.out / "figures.json").read_text())["ending"] == "failed"
+
+
+def test_each_measurement_is_written_down_before_the_next(arguments, text_weights, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Questions, "run", lambda self: seen.append(rows_of(arguments)))
+    assert main(replace(arguments, weights=text_weights, only=(Measure.TYPED, Measure.CHAT))) == 0
+    assert seen[0]["typed request, right action or answer"]["figure"] is not None
+    assert json.loads((arguments.out / "figures.json").read_text())["ending"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["reader", "people"])
+def test_a_broken_file_is_told_before_anything_is_measured(arguments, text_weights, name, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    if name == "reader":
+        broken.write_bytes(b"nothing of the kind")
+    else:
+        broken.mkdir()
+        (broken / "a.wav").write_bytes(b"no sound")
+        (broken / "requests.jsonl").write_text('{"sound": "a.wav", "text": "What day?", "keys": ["Friday"]}')
+    assert main(replace(arguments, weights=text_weights, **{name: broken})) == 1
+    assert "broken" in capsys.readouterr().err
+    assert not (arguments.out / "figures.json").exists()
 
 
 def test_a_series_that_is_cut_off_counts_what_was_held(arguments, text_weights, monkeypatch):

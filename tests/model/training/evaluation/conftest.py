@@ -31,6 +31,7 @@ def bench_of(tmp_path: Path) -> Callable[..., Bench]:
         cast = KeptCast(tmp_path)
         fields = {"voices": VOICES, "patience": Patience(longest=60), "make_activity": Deaf}
         fields |= {"surroundings": lambda random: QUIET} | changes
-        return Bench(engine, cast, tmp_path / "reader.pt", **fields)
+        fields = {"reader": tmp_path / "reader.safetensors"} | fields
+        return Bench(engine, cast, **fields)
 
     return build

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.training.evaluation.conduct import LONG_TICKS, starts, stops, talks_over
+from model.training.evaluation.conduct import LONG_TICKS, after_answer, goes_on, starts, stops, talks_over
 from model.training.evaluation.examining import Turn
 from model.training.evaluation.live import Moment
 
@@ -29,8 +29,8 @@ def test_writing_is_no_speech():
     ("track", "stopped"),
     [
         ("sss......", True),
-        ("sssss....", True),  # cut into at tick 2: ticks 3 and 4 may still sound
-        ("ssssss...", False),
+        ("ssss.....", True),  # cut into within tick 2: what is made in ticks 2 and 3 may still sound
+        ("sssss....", False),
         ("sss..t...", False),
         ("sss.....s", False),
     ],
@@ -45,6 +45,28 @@ def test_who_is_cut_off_is_silent_two_ticks_later(track, stopped):
 )
 def test_a_start_is_what_follows_a_pause(track, count):
     assert starts(moments(track)) == count
+
+
+@pytest.mark.parametrize(("track", "on"), [("sssssssss", True), ("ssssssss.", False), ("sssss.sss", False)])
+def test_only_who_would_have_gone_on_can_be_stopped(track, on):
+    assert goes_on(moments(track), first_tick=2) is on
+
+
+@pytest.mark.parametrize(
+    ("track", "speaks", "answer_ticks", "count"),
+    [
+        ("..sss.......", True, 3, 0),
+        ("..tsss.s....", True, 4, 1),
+        ("..sss..s.s..", True, 3, 2),
+        ("..tttt......", True, 0, 0),  # written, and never heard
+        ("..tttt..t...", False, 4, 1),
+        ("............", True, 0, 0),
+    ],
+)
+def test_what_is_said_after_the_first_silent_tick_is_no_answer_any_more(track, speaks, answer_ticks, count):
+    answer, after = after_answer(moments(track), speaks)
+    assert len(answer) == answer_ticks
+    assert starts(after, pause_ticks=1) == count
 
 
 def test_who_never_stops_begins_again_and_again():

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.training.data.clip import Split
+from model.training.data.held_out import text_split
 from model.training.evaluation.conduct import delay_ticks, is_prompt, talks_over
 from model.training.evaluation.examining import Turn
 from model.training.evaluation.exams import (
@@ -94,6 +96,16 @@ def test_the_wrong_drawing_is_wrong(picture, bench_of):
     other = by_hand(Picture(PictureKind.COLOR, "grey", "grey"))
     lines = [Line(line.cue, line.text, other) for line in right_lines(exam)]
     assert not mark_performance(bench_of(ToldAgent(lines, PATIENT)).examine(exam, True, 0), is_same).right
+
+
+def test_sentences_to_repeat_and_to_write_down_are_held_out():
+    exams = [write_exam(kind, number) for kind in ("repeat", "transcribe") for number in range(8)]
+    lines = [line for exam in exams for line in exam.lines]
+    written = [line.text for line in lines if isinstance(line, UserSpeaks) and line.transcribed]
+    repeated = [line.text for exam in exams[:8] for line in exam.lines if isinstance(line, AgentSpeaks)]
+    assert len(written) >= 8
+    assert len(set(repeated)) > 4
+    assert all(text_split(text) is Split.EVAL for text in written + repeated)
 
 
 def test_nobody_hesitates_in_writing():

@@ -2,7 +2,19 @@ import json
 
 import pytest
 
-from model.training.evaluation.figures import AT_LEAST_85, Bar, Row, Unit, cannot, rate, share, table, write_figures
+from model.training.evaluation.figures import (
+    AT_LEAST_85,
+    Bar,
+    Row,
+    Unit,
+    cannot,
+    missing,
+    rate,
+    share,
+    table,
+    write_figures,
+)
+from streams.types import EngineInfo
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(96, "aim"), (90, "bar"), (80, "missed")])
@@ -54,3 +66,17 @@ def test_a_rate_of_nothing_still_has_an_upper_bound():
 
 def test_one_part_alone_has_no_interval():
     assert rate("words", Bar(False), Unit.SHARE, [(1.0, 4.0)], "sentences").low is None
+
+
+def test_only_what_is_counted_by_the_minute_has_a_bound_where_nothing_was_seen():
+    for unit in (Unit.SHARE, Unit.RATIO):
+        row = rate("talk-over", Bar(False, 0.03), unit, [(0.0, 1.0), (0.0, 2.0)], "turns")
+        assert (row.figure, row.low, row.high) == (0, None, None)
+
+
+def test_what_is_missing_is_said_in_words():
+    text_only = EngineInfo("told", 1, 8, "w", "b", "none", False, False, False, True, True)
+    assert missing(text_only, "hears", "speaks") == ", ".join(
+        f"no {ability!r}" for ability in ("hears", "speaks") if not getattr(text_only, ability)
+    )
+    assert "no 'hears'" in missing(text_only, "hears")

@@ -106,6 +106,11 @@ def test_a_failure_of_the_engine_ends_the_session():
     user.tick()
     with pytest.raises(LostSession, match="told to fail"):
         user.tick()
+    assert user.lost == "told to fail"
+    heard = user.microphone.tick
+    with pytest.raises(LostSession, match="told to fail"):
+        user.tick()
+    assert user.microphone.tick == heard  # nothing more goes in
 
 
 def test_who_types_again_does_not_wait_for_the_answer_before():

@@ -1,6 +1,7 @@
 """Each measure with an agent that does well and one that does not."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from model.training.data.clip import Split
 from model.training.data.held_out import text_split
 from model.training.evaluation.chat import Questions
 from model.training.evaluation.compute import WARM_UP_TICKS, Compute
-from model.training.evaluation.dictation import Dictation, held_out_sentences, recordings
+from model.training.evaluation.dictation import Dictation, recordings
 from model.training.evaluation.endurance import Endurance
 from model.training.evaluation.exams import KINDS
 from model.training.evaluation.figures import Bar
-from model.training.evaluation.people import MANIFEST, PeopleRequests
+from model.training.evaluation.people import MANIFEST, PeopleRequests, check_requests
 from model.training.evaluation.questions import QUESTIONS
 from model.training.evaluation.restraint import FalseStarts, Interruptions
+from model.training.evaluation.sentences import held_out_sentences
 from model.training.evaluation.series import Conduct, by_kind, seen_series, spoken_series, typed_series
-from model.training.evaluation.voice import Voice
+from model.training.evaluation.voice import Voice, spoken_errors
+from model.training.simulation.phrasings import PHRASINGS, _pattern, spoken_words
 from tests.model.training.evaluation.agent import ABLE, TONE, Cue, Line, ToldAgent
 
 TEXT_ONLY = replace(ABLE, hears=False, sees=False, speaks=False, draws=False, self_paced=False)
@@ -71,7 +74,18 @@ def test_conduct_is_that_of_the_spoken_exams(bench_of):
     conduct.run()
     over, prompt = conduct.rows()
     assert over.figure == 0
+    assert over.verdict == "aim"
     assert (prompt.figure, prompt.count) == (1.0, 2)
+
+
+@pytest.mark.parametrize("text", ["", "Hello."])
+def test_who_makes_no_sound_talks_over_nobody_and_gets_no_figure_for_it(bench_of, text):
+    written = Line(Cue.HEARD, text, sound_ticks=0)
+    conduct = Conduct(spoken_series(bench_of(ToldAgent([written] * 2)), 2))
+    conduct.run()
+    over, prompt = conduct.rows()
+    assert (over.figure, over.verdict, over.remark) == (None, "missed", "sounded in 0 of 2 answers")
+    assert prompt.figure == 0
 
 
 def test_speech_is_judged_against_what_was_written_beside_it(bench_of):
@@ -85,7 +99,21 @@ def test_speech_is_judged_against_what_was_written_beside_it(bench_of):
     voice = Voice(series, lambda: read, 5)
     voice.run()
     assert row_of(voice).figure == pytest.approx(1 / 3)
+    assert row_of(voice).remark == "2 of 2 answers sounded"
     assert all(np.abs(pcm).max() > 0.05 for pcm in heard)
+
+
+def test_what_is_written_and_not_spoken_is_all_wrong(bench_of):
+    lines = [Line(Cue.HEARD, "Hello nine birds."), Line(Cue.HEARD, "Hello.", sound_ticks=0)]
+    voice = Voice(spoken_series(bench_of(ToldAgent(lines)), 2), lambda: lambda pcm: "hello nine birds", 5)
+    voice.run()
+    assert voice.errors == [(0, 3), (1, 1)]
+    assert row_of(voice).remark == "1 of 2 answers sounded"
+
+
+def test_sound_without_words_is_an_error():
+    assert spoken_errors("...", [TONE], lambda pcm: "hm hm") == (2, 2)
+    assert spoken_errors("", [TONE], lambda pcm: "") == (1, 1)
 
 
 def test_without_a_judge_speech_is_not_measured(bench_of):
@@ -98,9 +126,12 @@ def test_without_a_judge_speech_is_not_measured(bench_of):
 
 
 def test_who_falls_silent_when_cut_off_has_stopped(bench_of):
-    measured = Interruptions(bench_of(ToldAgent([LONG])), 1)
+    agent = ToldAgent([LONG] * 2)
+    measured = Interruptions(bench_of(agent), 1)
     measured.run()
     assert measured.stopped == [True]
+    assert agent.opened == ["interruption-0-0"] * 2  # once without the interruption
+    assert row_of(measured).figure == 1.0
 
 
 def test_who_goes_on_when_cut_off_has_not(bench_of):
@@ -109,26 +140,49 @@ def test_who_goes_on_when_cut_off_has_not(bench_of):
     assert measured.stopped == [False, False]
 
 
-def test_who_never_speaks_has_not_shown_that_it_stops(bench_of):
-    measured = Interruptions(bench_of(ToldAgent([])), 1)
+@pytest.mark.parametrize("sound_ticks", [0, 5])
+def test_who_is_soon_silent_anyway_has_not_shown_that_it_stops(bench_of, sound_ticks):
+    brief = Line(Cue.HEARD, "A story.", sound_ticks=sound_ticks)
+    measured = Interruptions(bench_of(ToldAgent([brief] * 9)), 1)
     measured.run()
-    assert measured.stopped == [False]
+    assert measured.stopped == [None]
+    assert row_of(measured).figure is None
+    assert row_of(measured).verdict == "missed"
+    assert row_of(measured).remark == "spoke too briefly: interrupted in 0 of 1"
 
 
 def test_who_speaks_up_in_noise_makes_false_starts(bench_of):
     nervous = FalseStarts(bench_of(ToldAgent([Line(Cue.AT_ONCE, "Yes?")] * 20, stops=False)), 1)
-    calm = FalseStarts(bench_of(ToldAgent([])), 2)
-    for measured in (nervous, calm):
-        measured.run()
+    nervous.run()
     assert row_of(nervous).figure > 1
-    assert row_of(calm).figure == 0
-    assert row_of(calm).verdict == "aim"
+    assert row_of(nervous).verdict == "missed"
 
 
-def test_an_answer_to_a_question_is_no_false_start_and_one_to_its_echo_is(bench_of):
-    answer, again = Line(Cue.HEARD, "Yes."), Line(Cue.WAITED, "Yes?")
-    for lines, count in (([answer], 0), ([answer, replace(again, cue=Cue.HEARD), again], 1)):
-        measured = FalseStarts(bench_of(ToldAgent(lines, delay=4)), 0)
+def test_who_answers_once_and_then_is_quiet_makes_none(bench_of):
+    bench = bench_of(ToldAgent([]))
+    measured = FalseStarts(bench, 2)
+    noise = measured._in_noise(0)
+    bench.engine = ToldAgent([Line(Cue.HEARD, "Yes.")], delay=4)
+    echo = measured._in_echo(1)
+    assert (noise[0], echo[0]) == (0, 0)
+    measured.parts, measured.num_answered = [noise, echo], 1
+    assert row_of(measured).figure == 0
+    assert row_of(measured).verdict == "aim"
+
+
+def test_who_never_makes_a_sound_has_shown_no_restraint(bench_of):
+    mute = FalseStarts(bench_of(ToldAgent([])), 2)
+    mute.run()
+    assert mute.parts[1] == (0, 0)  # there was no echo of nothing
+    assert (row_of(mute).figure, row_of(mute).verdict) == (None, "missed")
+    assert row_of(mute).remark == "answered no question either"
+
+
+@pytest.mark.parametrize("delay", [1, 2, 4])
+def test_an_answer_to_a_question_is_no_false_start_and_one_to_its_echo_is(bench_of, delay):
+    answer = Line(Cue.HEARD, "Yes.")
+    for lines, count in (([answer], 0), ([answer] * 2, 1), ([answer] * 3, 2)):
+        measured = FalseStarts(bench_of(ToldAgent(lines, delay=delay, stops=False)), 0)
         assert measured._in_echo(1)[0] == count
 
 
@@ -166,6 +220,13 @@ def test_recorded_requests_are_played_and_marked_by_their_keys(bench_of, tmp_pat
     assert [mark.right for mark in measured.marks] == [True, False]
 
 
+def test_a_broken_sound_is_told_by_its_name(tmp_path: Path):
+    (tmp_path / "a.wav").write_bytes(b"no sound at all")
+    (tmp_path / MANIFEST).write_text(json.dumps({"sound": "a.wav", "text": "What day?", "keys": ["Friday"]}))
+    with pytest.raises(ValueError, match=r"a\.wav"):
+        check_requests(tmp_path)
+
+
 def test_a_broken_manifest_is_told(bench_of, tmp_path: Path):
     (tmp_path / MANIFEST).write_text('{"sound": 1}')
     with pytest.raises(ValueError, match=MANIFEST):
@@ -175,7 +236,8 @@ def test_a_broken_manifest_is_told(bench_of, tmp_path: Path):
 # --- long sessions, chat, compute -------------------------------------------------------------------------------------
 
 
-def test_the_same_exams_are_held_at_both_ends_of_a_long_session(bench_of):
+def test_the_same_exams_are_held_at_both_ends_of_a_long_session(bench_of, monkeypatch):
+    monkeypatch.setattr(Endurance, "_kinds", ["greeting"])
     agent = ToldAgent([Line(Cue.HEARD, "Hello.")])
     measured = Endurance(bench_of(agent), count=1, minutes=0.5)
     measured.run()
@@ -186,9 +248,43 @@ def test_the_same_exams_are_held_at_both_ends_of_a_long_session(bench_of):
     assert row_of(measured).verdict == "missed"
 
 
+def test_who_is_wrong_at_the_start_has_nothing_to_lose_and_gets_no_figure(bench_of):
+    measured = Endurance(bench_of(ToldAgent([])), count=4)
+    measured.results = [(False, False)] * 3 + [(True, True)]
+    assert (row_of(measured).figure, row_of(measured).verdict) == (None, "missed")
+    assert row_of(measured).remark == "only 25% right at the start"
+    measured.results = [(True, True)] * 4
+    assert (row_of(measured).figure, row_of(measured).verdict) == (0, "bar")
+    assert row_of(measured).low is None  # nothing is known of how far off that is
+
+
+def test_exams_of_all_sorts_are_held_in_a_long_session(bench_of):
+    kinds = Endurance(bench_of(ToldAgent([])), count=24)._kinds
+    assert sorted(kinds) == sorted(KINDS)
+    assert len({"see", "narrate", "draw", "describe_view", "see_changed"} & set(kinds[:24])) >= 1
+
+
+def test_a_long_session_that_breaks_off_is_over_at_once(bench_of, monkeypatch):
+    monkeypatch.setattr(Endurance, "_kinds", ["greeting"])
+    agent = ToldAgent([Line(Cue.HEARD, "Hello.")], fails_at=60)
+    measured = Endurance(bench_of(agent), count=1, minutes=60.0)
+    measured.run()
+    assert measured.results == [(True, False)]
+    assert len(agent.windows) == 61
+
+
+def test_every_kind_is_asked_by_every_voice(bench_of):
+    bench = bench_of(ToldAgent([]))
+    kinds = 5
+    series = seen_series(bench, 2 * (kinds - 1), spoken=True)  # without emoji
+    series.run()
+    voices = {(result.exam.kind, result.performance.voice) for result in series.results}
+    assert len(voices) == 2 * (kinds - 1)
+
+
 def test_questions_are_typed_and_compared_with_the_reference(bench_of):
-    ours = bench_of(ToldAgent([Line(Cue.TYPED, "Paris.")] * 2))
-    theirs = bench_of(ToldAgent([Line(Cue.TYPED, "Paris."), Line(Cue.TYPED, "Tokyo.")]))
+    ours = bench_of(ToldAgent([Line(Cue.TYPED, "In France.")] * 2))
+    theirs = bench_of(ToldAgent([Line(Cue.TYPED, "In France."), Line(Cue.TYPED, "In Australia.")]))
     questions = Questions(ours, lambda: theirs, count=2)
     questions.run()
     right, against = questions.rows()
@@ -203,6 +299,13 @@ def test_there_are_forty_questions_with_keys():
     assert all(keys and all(keys) for _, keys in QUESTIONS)
 
 
+def test_no_question_is_worded_as_a_request_of_training():
+    templates = [template for phrasings in PHRASINGS.values() for template in phrasings.training]
+    trained = re.compile("|".join(f"(?:{_pattern(template)})" for template in templates))
+    assert trained.fullmatch(spoken_words("What is the capital of Cuba?"))
+    assert [question for question, _ in QUESTIONS if trained.fullmatch(spoken_words(question))] == []
+
+
 def test_compute_is_measured_while_everything_goes_on(bench_of):
     agent = ToldAgent([Line(Cue.TYPED, "Yes.")] * 3)
     compute = Compute(bench_of(agent), ticks=60)
@@ -212,3 +315,11 @@ def test_compute_is_measured_while_everything_goes_on(bench_of):
     assert len(agent.windows) == 60 + WARM_UP_TICKS
     assert all(window.audio is not None and window.frames for window in agent.windows)
     assert sum(bool(window.commands) for window in agent.windows) >= 2
+
+
+def test_of_a_session_that_breaks_off_no_ticks_are_told(bench_of):
+    compute = Compute(bench_of(ToldAgent([], fails_at=20)), ticks=60)
+    compute.run()
+    (row,) = compute.rows()
+    assert (row.figure, row.verdict) == (None, "missed")
+    assert row.remark == "lost after 20 ticks: told to fail"
