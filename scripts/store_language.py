@@ -79,8 +79,8 @@ def store(options: argparse.Namespace) -> str:
         inputs_BTD = torch.cat((inputs_BTD, text_inputs(network, ids, inputs_BTD.shape[1])))
     stored: dict[str, Stored] = {**kept, **in_storage(network, kept, changed, inputs_BTD)}
 
-    said = checkpoint.description.provenance.removesuffix(options.note).strip()
-    provenance = f"{said.removesuffix('No further training.').strip()} {options.note}".strip()
+    said = checkpoint.description.provenance.removesuffix(options.note).replace("No further training. ", "").strip()
+    provenance = f"{said} {options.note}".strip()
     untrained = untrained_parts(config, stored)
     description = replace(checkpoint.description, model=config.to_json(), untrained=untrained, provenance=provenance)
     save_checkpoint(options.checkpoint, description, stored)

@@ -72,9 +72,9 @@ class _Mouth:
     def may_speak(self) -> bool:
         return (self.free or self.asked is not None) and not self.unread
 
-    def take(self, deed: Deed) -> None:
+    def take(self, deed: Deed, speaks: bool) -> None:
         self.ids.extend(deed.ids)
-        if deed.frame_K is not None:
+        if deed.frame_K is not None and speaks:
             self.frames.append(deed.frame_K)
 
     def stop(self) -> None:
@@ -109,7 +109,7 @@ class LiveScribe:
                 mouth.stop()
                 mouth.closing, held_at = mouth.asked is not None, None
             deed = deeds.get(window.tick, Deed())
-            mouth.take(deed)
+            mouth.take(deed, self._config.abilities.speaks)
             if deed.ends is Finish.HELD:
                 held_at = window.tick + 1
             elif deed.ends is Finish.STOP and mouth.asked is not None:

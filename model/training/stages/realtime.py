@@ -79,6 +79,10 @@ class RealtimeConfig:
             return moved(cut, 0 if is_held_out else int(random.integers(self.max_shift_ticks + 1)))
 
         network = language_network(model, self.start, self.loop.seed, senses.image_vq)
+        if not model.abilities.speaks:
+            for part in (network.embedding.audio, network.audio_head, network.depth_head):
+                if part is not None:
+                    part.requires_grad_(False)  # or weight decay alone would move them
         if not self.words_learn:
             network.embedding.text.requires_grad_(False)
         if self.last_layers is not None:
@@ -105,8 +109,7 @@ class TokenizedSessions(Sequence[Sample]):
             paths = [directory / name / split / f"{path.stem}.safetensors" for path in sessions.paths]
             missing = [number for number, path in enumerate(paths) if not path.exists()]
             for number in tqdm(missing, unit="session", desc=f"tokenizing {directory.name}", disable=not missing):
-                session = sessions[number]
-                save_sample(scribe.write(session.windows, session.outputs), paths[number])
+                save_sample(_written(scribe, sessions, number), paths[number])
             self._paths += paths
         self._load = lru_cache(SESSIONS_IN_MEMORY)(load_sample)
 
@@ -115,6 +118,17 @@ class TokenizedSessions(Sequence[Sample]):
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]  # no slices: a sample may be megabytes
         return self._load(self._paths[index])
+
+
+def _written(scribe: LiveScribe, sessions: SessionSet, number: int) -> Sample:
+    """Raises ValueError naming a session that the model cannot follow."""
+    session = sessions[number]
+    try:
+        return scribe.write(session.windows, session.outputs)
+    except ValueError as error:
+        raise ValueError(
+            f"{sessions.paths[number]}: {error}; where sound paces a session, it takes a model that hears"
+        ) from error
 
 
 @torch.no_grad()

@@ -113,6 +113,21 @@ def test_only_the_last_layers_learn_where_that_is_asked(data):
     assert "text_head.extra.weight" in learning
 
 
+def test_a_model_that_is_not_to_speak_keeps_the_weights_of_its_voice(data):
+    stage = build(data, replace(CONFIG, abilities=replace(tiny().abilities, speaks=False)))
+    network, batch = stage.network, stage.batch(0)
+    assert not batch.audio_weight_BT.any()
+    assert not batch.source_BT.flatten()[batch.frame_at_A].any()  # all sound in it is the user's
+    learning = {name.partition(".")[0] for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert not learning & {"audio_head", "depth_head"}
+    assert not network.embedding.audio.table.weight.requires_grad
+
+
+def test_a_model_that_does_not_hear_cannot_learn_from_speech_and_is_told_so(data):
+    with pytest.raises(ValueError, match=r"000000\.mcap.*a model that hears"):
+        build(data, replace(CONFIG, abilities=replace(tiny().abilities, hears=False)))
+
+
 @pytest.mark.parametrize("last_layers", [0, -1, 99])
 def test_layers_that_are_not_there_cannot_learn(data, last_layers):
     with pytest.raises(ValueError, match="cannot learn"):
