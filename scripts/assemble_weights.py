@@ -14,20 +14,14 @@ import argparse
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from model.checkpoint import Stored, load_checkpoint, save_checkpoint
-from model.config import ModelConfig
-from model.int8 import pack
-from model.network import PARTS, Network, untrained_parts
+from model.checkpoint import Stored
+from model.network import PARTS, Network
 from model.parts import check_part, part_tensors, reader_file
-from model.presets import PRESETS
-
-LEAST_PACKED = 65_536  # elements
+from scripts.checkpoint_update import open_checkpoint, packed_in_int8, rewrite
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,11 +52,7 @@ def find_parts(directories: Sequence[Path]) -> dict[str, Path]:
 
 def assemble(directory: Path, parts: Mapping[str, Path], note: str) -> str:
     """Write the parts into the checkpoint in `directory`. Returns a line that says what it holds now."""
-    checkpoint = load_checkpoint(directory)
-    before = ModelConfig.from_json(checkpoint.model)
-    if before.name not in PRESETS:
-        raise ValueError(f"{directory} holds the model {before.name!r}; presets are {', '.join(PRESETS)}")
-    config = replace(PRESETS[before.name](), abilities=before.abilities)
+    checkpoint, config = open_checkpoint(directory)
     tensors: dict[str, Stored] = {
         name: checkpoint.tensors[name] for name in checkpoint.tensors if name.partition(".")[0] not in parts
     }
@@ -70,16 +60,12 @@ def assemble(directory: Path, parts: Mapping[str, Path], note: str) -> str:
         network = Network(config, with_decoder=False)
     for part, path in parts.items():
         tensors |= stored_part(network, part, path)
-    untrained = untrained_parts(config, tensors)
-    provenance = f"{checkpoint.description.provenance.removesuffix(note).strip()} {note}".strip()
-    description = replace(checkpoint.description, model=config.to_json(), untrained=untrained, provenance=provenance)
-    save_checkpoint(directory, description, tensors)
+    said = rewrite(directory, checkpoint, config, tensors, checkpoint.description.provenance, note)
     for part, path in parts.items():
         readers = path.with_name(reader_file(part))
         if readers.is_file():
             shutil.copyfile(readers, directory / readers.name)
-    written = sum(path.stat().st_size for path in directory.glob("model-*.safetensors"))
-    return f"{directory}: {written / 1e6:.1f} MB; not trained: {', '.join(untrained) or 'nothing'}"
+    return said
 
 
 def stored_part(network: Network, part: str, path: Path) -> dict[str, Stored]:
@@ -92,12 +78,6 @@ def stored_part(network: Network, part: str, path: Path) -> dict[str, Stored]:
         raise ValueError(f"the model {network.config.name!r} has no {part}")
     check_part(module, found := part_tensors(path, part), part, path)
     return {f"{part}.{name}": packed_in_int8(tensor) for name, tensor in found.items()}
-
-
-def packed_in_int8(tensor: Tensor) -> Stored:
-    """Large matrices and kernels in int8; the rest, codebooks and norms among it, costs little and stays exact."""
-    is_large = tensor.ndim > 1 and tensor.is_floating_point() and tensor.numel() >= LEAST_PACKED
-    return pack(tensor) if is_large else tensor
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,20 +27,17 @@ from model.checkpoint import (
     Stored,
     as_tensor,
     is_quantizable,
-    load_checkpoint,
-    save_checkpoint,
 )
-from model.config import Abilities, ModelConfig
+from model.config import Abilities
 from model.fp4 import Fp4Format, PackedFp4
 from model.loading import load_tokenizer
-from model.network import Network, untrained_parts
-from model.presets import PRESETS
+from model.network import Network
 from model.quantize import search_scales
 from model.training.forward import embed
 from model.training.language_stage import WEIGHTS_NAME, language_network
 from model.training.packed_rows import pack_rows
 from model.training.sample_files import load_sample
-from scripts.assemble_weights import packed_in_int8
+from scripts.checkpoint_update import open_checkpoint, packed_in_int8, rewrite
 from streams.types import Role
 
 ROW_LENGTH = 420
@@ -63,12 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @torch.no_grad()
 def store(options: argparse.Namespace) -> str:
     """Write the language model into the checkpoint. Returns a line that says what it holds now."""
-    checkpoint = load_checkpoint(options.checkpoint)
-    before = ModelConfig.from_json(checkpoint.model)
-    if before.name not in PRESETS:
-        raise ValueError(f"{options.checkpoint} holds the model {before.name!r}; presets are {', '.join(PRESETS)}")
+    checkpoint, before = open_checkpoint(options.checkpoint)
     able = Abilities(**dict.fromkeys(ABILITIES, False) | dict.fromkeys(["writes", *options.abilities], True))
-    config = replace(PRESETS[before.name](), abilities=able)
+    config = replace(before, abilities=able)
     network = language_network(config, options.language, checkpoint.init_seed).requires_grad_(False)
     kept, changed = sorted_out(checkpoint, load_file(options.language / WEIGHTS_NAME), network)
 
@@ -79,13 +73,8 @@ def store(options: argparse.Namespace) -> str:
         inputs_BTD = torch.cat((inputs_BTD, text_inputs(network, ids, inputs_BTD.shape[1])))
     stored: dict[str, Stored] = {**kept, **in_storage(network, kept, changed, inputs_BTD)}
 
-    said = checkpoint.description.provenance.removesuffix(options.note).replace("No further training. ", "").strip()
-    provenance = f"{said} {options.note}".strip()
-    untrained = untrained_parts(config, stored)
-    description = replace(checkpoint.description, model=config.to_json(), untrained=untrained, provenance=provenance)
-    save_checkpoint(options.checkpoint, description, stored)
-    written = sum(path.stat().st_size for path in options.checkpoint.glob("model-*.safetensors"))
-    return f"{options.checkpoint}: {written / 1e6:.1f} MB; not trained: {', '.join(untrained) or 'nothing'}"
+    said = checkpoint.description.provenance.replace("No further training. ", "")
+    return rewrite(options.checkpoint, checkpoint, config, stored, said, options.note)
 
 
 def sorted_out(

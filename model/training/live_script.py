@@ -142,8 +142,9 @@ def drawn_codes(vq: ImageVQ, rgb: Pixels) -> Tensor:
     grid, side = vq.config.grid, vq.config.side_px // vq.config.grid
     cells_HWCX = pixels_CHW.unflatten(2, (grid, side)).unflatten(1, (grid, side)).permute(1, 3, 0, 2, 4).flatten(3)
     is_flat_HW = (cells_HWCX.amax(-1) - cells_HWCX.amin(-1)).amax(-1) <= FLAT
-    for color_C in cells_HWCX.mean(-1)[is_flat_HW].mul(RGB_STEPS).round().unique(dim=0):
+    colors_HWC = cells_HWCX.mean(-1).mul(RGB_STEPS).round()
+    for color_C in colors_HWC[is_flat_HW].unique(dim=0):
         plain_CHW = (color_C / RGB_STEPS)[:, None, None].expand_as(pixels_CHW).contiguous()
-        here_HW = is_flat_HW & (cells_HWCX.mean(-1).mul(RGB_STEPS).round() == color_C).all(-1)
+        here_HW = is_flat_HW & (colors_HWC == color_C).all(-1)
         codes_HW[here_HW] = vq.encode(plain_CHW[None])[0, grid // 2, grid // 2]
     return codes_HW

@@ -41,7 +41,7 @@ def test_part_is_loaded_with_the_model_and_the_decoder_stays(weights, parts, cap
 
 
 def test_large_matrices_are_stored_in_eight_bits_and_load(weights, parts, monkeypatch):
-    monkeypatch.setattr("scripts.assemble_weights.LEAST_PACKED", 100)
+    monkeypatch.setattr("scripts.checkpoint_update.LEAST_PACKED", 100)
     main([str(weights), "--parts", str(parts)])
     stored = {entry.stored for name, entry in load_checkpoint(weights).tensors.entries.items() if "image_vq" in name}
     assert stored == {"int8", "float32", "int64"}

@@ -114,15 +114,12 @@ class _Director:
         self._script = script
         self._cast = cast
         self._drawing_ticks = drawing_ticks
-        self._out = Staged()
+        self._out = Staged(microphone_open=any(_is_heard(line) for line in script.lines))
         self._now_us = 0
         self._ready_tick = 1
         self._free_tick = 1  # the agent is not busy from here on
         self._number = 0
         self._asked_tick: int | None = None
-        self._out.microphone_open = any(isinstance(line, UserSpeaks | Sounds) for line in script.lines) or any(
-            isinstance(line, AgentSpeaks) and line.aloud for line in script.lines
-        )
 
     def run(self) -> Staged:
         for number, line in enumerate(self._script.lines):
@@ -201,17 +198,17 @@ class _Director:
             # The agent says the same words the same way, which is less to learn than ten ways of saying them.
             spoken = self._cast.say(line.text, self._script.agent_voice, seed_of("agent", line.text))
             written = [max(first, first + 1 + word.start_us // TICK_US - LEAD_TICKS) for word in spoken.words]
+            last_word = written[-1]
             num_frames = -(-len(spoken.pcm) // SAMPLES_PER_TICK)
             padded = np.pad(spoken.pcm, (0, num_frames * SAMPLES_PER_TICK - len(spoken.pcm)))
             pcm = pcm16_to_float(float_to_pcm16(padded))  # what recordings keep
         else:
             paced = [first + place // TYPED_WORDS_PER_TICK for place in range(len(words))]
-            written = paced if self._out.microphone_open else [first] * len(words)
+            written, last_word = paced if self._out.microphone_open else [first] * len(words), paced[-1]
             num_frames, pcm = 0, np.zeros(0, np.float32)
         text_at: dict[int, str] = {}
         for place, (tick, word) in enumerate(zip(written, words, strict=True)):
             text_at[tick] = text_at.get(tick, "") + (" " if place else "") + word
-        last_word = first + (len(words) - 1) // TYPED_WORDS_PER_TICK if not line.aloud else written[-1]
         end_tick = max(first + num_frames, last_word + (self._drawing_ticks if line.draws else 0))
         self._out.utterances.append(
             Utterance(self._name(), text_at, first + 1, pcm, end_tick, line.draws, self._asked_tick, line.aloud)
@@ -228,6 +225,11 @@ class _Director:
 
     def _name(self) -> str:
         return f"utterance-{len(self._out.utterances)}"
+
+
+def _is_heard(line: AnyLine) -> bool:
+    """Whether a line makes a sound, for which the microphone is open."""
+    return isinstance(line, UserSpeaks | Sounds) or (isinstance(line, AgentSpeaks) and line.aloud)
 
 
 def _span_of(utterance: Utterance) -> Span | None:
