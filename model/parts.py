@@ -32,9 +32,8 @@ def part_tensors(path: Path, part: str) -> dict[str, Tensor]:
     return load_file(file)
 
 
-def check_part(module: nn.Module, found: Mapping[str, Tensor], part: str, path: Path) -> None:
-    """Raise ValueError unless the tensors `found` in `path` are those of `module`, all of them, in shape too."""
-    own = module.state_dict()
+def check_part(own: Mapping[str, Tensor], found: Mapping[str, Tensor], part: str, path: Path) -> None:
+    """Raise ValueError unless the tensors `found` in `path` are the part's `own`, all of them, in shape too."""
     for name, tensor in own.items():
         if name not in found:
             raise ValueError(f"{path}: {part} lacks {name!r}")
@@ -47,7 +46,7 @@ def check_part(module: nn.Module, found: Mapping[str, Tensor], part: str, path: 
 def load_part(module: nn.Module, path: Path, part: str) -> None:
     """Fill a part, as `part_tensors`. Raises ValueError, changing nothing, unless all of it is there and fits."""
     found = part_tensors(path, part)
-    check_part(module, found, part, path)
+    check_part(module.state_dict(), found, part, path)
     module.load_state_dict(found)
 
 

@@ -76,7 +76,7 @@ def stored_part(network: Network, part: str, path: Path) -> dict[str, Stored]:
     module = getattr(network, part)
     if module is None:
         raise ValueError(f"the model {network.config.name!r} has no {part}")
-    check_part(module, found := part_tensors(path, part), part, path)
+    check_part(module.state_dict(), found := part_tensors(path, part), part, path)
     return {f"{part}.{name}": packed_in_int8(tensor) for name, tensor in found.items()}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from model.parts import part_tensors
+from model.parts import check_part, part_tensors
 from model.tokenizers.audio_codec import AudioCodec
 
 PART = "audio_codec"
@@ -21,19 +21,13 @@ VOCODER = ("decoder.vocoder.",)
 
 def load_parts(codec: AudioCodec, path: Path, prefixes: Iterable[str]) -> None:
     """Fill what is under `prefixes` from an export or a checkpoint. Raises ValueError where it is not whole there."""
-    stored = part_tensors(path, PART)
-    own = codec.state_dict()
-    wanted = [name for name in own if name.startswith(tuple(prefixes))]
-    missing = [name for name in wanted if name not in stored]
-    if missing:
-        raise ValueError(f"{path} lacks {len(missing)} of {len(wanted)} tensors, {missing[0]!r} for one")
-    for name in wanted:
-        if stored[name].shape != own[name].shape:
-            raise ValueError(
-                f"{path}: {name} is {list(stored[name].shape)}, the codec's has a shape of {list(own[name].shape)}"
-            )
-        with torch.no_grad():
-            own[name].copy_(stored[name])
+    stored, chosen = part_tensors(path, PART), tuple(prefixes)
+    own = {name: tensor for name, tensor in codec.state_dict().items() if name.startswith(chosen)}
+    found = {name: stored[name] for name in own if name in stored}
+    check_part(own, found, PART, path)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(found[name])
 
 
 def save_parts(codec: AudioCodec, directory: Path, prefixes: Iterable[str]) -> None:
